@@ -1,0 +1,302 @@
+"""Every error of the project, as one tree; each says whose fault it is and what to do next.
+
+    FlueError
+    |-- CallerError                  the request cannot be served as sent
+    |   |-- InvalidRequestError      invalid_request
+    |   |-- UnknownAgentError        agent_not_found
+    |   |-- SessionNotFoundError     session_not_found
+    |   |-- SessionBusyError         session_busy         if_busy="reject" and work is running or queued
+    |   `-- QueueFullError           queue_full           more than max_queued inputs wait
+    |-- DeveloperError               the program that embeds us is wrong
+    |   |-- ConfigError              a definition, setting or project file is wrong
+    |   `-- NoRuntimeError           a module-level short form was called outside a runtime
+    |-- TurnError                    an accepted input that could not be completed
+    |   |-- ModelError               model_error          the provider refused or broke
+    |   |   `-- ModelOverloadedError model_overloaded     still overloaded after the retries
+    |   |-- TurnLimitError           turn_limit           the model asked for tools too many times
+    |   |-- DeadlineExceededError    deadline_exceeded
+    |   |-- AbortedError             aborted
+    |   |-- InterruptedTurnError     interrupted          the process stopped in the middle
+    |   `-- InternalError            internal_error       our fault, or a definition that raised
+    |-- UnavailableError             nothing is wrong with the request; come back later
+    |   |-- NotStartedError          not_started
+    |   |-- DrainingError            draining
+    |   `-- OverloadedError          overloaded
+    |-- StoreError                   the store refused or cannot be used
+    |   |-- StoreUnavailableError    store_unavailable    disk full, I/O error: retry later
+    |   |-- StoreOwnedError          another process owns the file
+    |   |-- StoreFormatError         written by another format version, or not ours
+    |   `-- FencedError              a write of an owner or attempt that was replaced
+    `-- ActorError                   the actor layer (`flue_actors.actors`)
+        |-- MailboxFullError
+        |-- ActorUnavailableError    backing off after failures, or the system is stopping
+        |-- CallCycleError           the ask would wait for itself
+        `-- DepthLimitError          children nest too deep
+
+``type`` is the code callers see on the wire; ``message`` and ``details`` are written for them and hold no path, key,
+stack or provider text. ``dev`` is shown in development mode only. The cause is chained with ``raise ... from``.
+"""
+
+from typing import Any, ClassVar, Literal
+
+Fault = Literal["caller", "developer", "provider", "runtime"]
+
+
+class FlueError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: One sentence: what is wrong. Safe to show to the caller.
+        details: What to do next. Safe to show to the caller.
+        dev: More for the developer; never leaves the process outside development mode.
+        meta: Machine-readable facts for the caller (JSON).
+        retry_after: Seconds after which the same request may succeed, when known.
+    """
+
+    type: ClassVar[str] = "internal_error"
+    fault: ClassVar[Fault] = "runtime"
+    default_message: ClassVar[str] = "Something went wrong on our side."
+    default_details: ClassVar[str] = "Try again; if it keeps failing, ask the operator to look at the log."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: str | None = None,
+        dev: str = "",
+        meta: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.message = message if message is not None else self.default_message
+        self.details = details if details is not None else self.default_details
+        self.dev = dev
+        self.meta = meta
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+
+class CallerError(FlueError):
+    """The request cannot be served as it was sent."""
+
+    type = "invalid_request"
+    fault = "caller"
+    default_message = "The request is not valid."
+    default_details = "Correct the request and send it again."
+
+
+class InvalidRequestError(CallerError):
+    """A field is missing, has the wrong type or an impossible value."""
+
+
+class UnknownAgentError(CallerError):
+    """No agent of this name is defined here, or it is not reachable this way."""
+
+    type = "agent_not_found"
+    default_message = "There is no such agent."
+    default_details = "Check the agent's name and that it exposes this transport."
+
+
+class SessionNotFoundError(CallerError):
+    """The instance has no session of this name."""
+
+    type = "session_not_found"
+    default_message = "There is no such session."
+    default_details = "Check the session's name; a session exists from its first message on."
+
+
+class SessionBusyError(CallerError):
+    """Sent with ``if_busy="reject"`` while work was running or queued."""
+
+    type = "session_busy"
+    default_message = "The conversation is busy with an earlier message."
+    default_details = 'Wait for it to finish, or send with ifBusy "queue".'
+
+
+class QueueFullError(CallerError):
+    """More than ``max_queued`` inputs wait; ``retry_after`` says when to come back."""
+
+    type = "queue_full"
+    default_message = "Too many messages are waiting."
+    default_details = "Wait for some of them to finish and send it again."
+
+
+class DeveloperError(FlueError):
+    """The program that defines agents or embeds the runtime is wrong."""
+
+    fault = "developer"
+
+
+class ConfigError(DeveloperError):
+    """A definition, a setting or a project file is wrong; the message names it."""
+
+    type = "config_error"
+
+
+class NoRuntimeError(DeveloperError):
+    """A module-level short form was called where no runtime is in reach."""
+
+    type = "no_runtime"
+
+
+class TurnError(FlueError):
+    """An accepted input that could not be completed; the submission settled ``failed`` or ``aborted``."""
+
+
+class ModelError(TurnError):
+    """The model provider refused the request or broke off. Provider text is in ``dev`` and the log only.
+
+    ``retryable`` says whether the same request may succeed later (overload, reset, half a stream): decided from the
+    provider's error class and status, never from its text.
+    """
+
+    type = "model_error"
+    fault = "provider"
+    default_message = "The model could not answer."
+    default_details = "Try again; if it keeps failing, ask the operator to check the model configuration."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retryable: bool = False,
+        details: str | None = None,
+        dev: str = "",
+        meta: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, details=details, dev=dev, meta=meta, retry_after=retry_after)
+        self.retryable = retryable
+
+
+class ModelOverloadedError(ModelError):
+    """The provider was still overloaded or rate limiting after the retries."""
+
+    type = "model_overloaded"
+    default_message = "The model is overloaded."
+    default_details = "Try again in a moment."
+
+
+class TurnLimitError(TurnError):
+    """The model kept asking for tools beyond the turn limit of one operation."""
+
+    type = "turn_limit"
+    default_message = "The agent reached its limit of model calls for one message."
+    default_details = "Send a narrower message, or ask the operator to raise the limit."
+
+
+class DeadlineExceededError(TurnError):
+    """The input was not finished within its time budget."""
+
+    type = "deadline_exceeded"
+    default_message = "The agent did not finish in time."
+    default_details = "Send a narrower message, or ask the operator to raise the time budget."
+
+
+class AbortedError(TurnError):
+    """The work was stopped on request."""
+
+    type = "aborted"
+    fault = "caller"
+    default_message = "The work was aborted."
+    default_details = "Send the message again if it is still wanted."
+
+
+class InterruptedTurnError(TurnError):
+    """The process stopped while the input was being worked on."""
+
+    type = "interrupted"
+    default_message = "The server stopped while working on this message."
+    default_details = "Send the message again if it is still wanted."
+
+
+class InternalError(TurnError):
+    """Our own fault, or an agent definition that raised. The cause is in the log."""
+
+
+class UnavailableError(FlueError):
+    """Nothing is wrong with the request; the server cannot take it now."""
+
+    type = "overloaded"
+    default_message = "The server cannot take this now."
+    default_details = "Try again later."
+
+
+class NotStartedError(UnavailableError):
+    """The runtime behind this application has not been started."""
+
+    type = "not_started"
+    default_message = "The server has not started yet."
+
+
+class DrainingError(UnavailableError):
+    """The runtime is stopping and takes no new work."""
+
+    type = "draining"
+    default_message = "The server is shutting down."
+
+
+class OverloadedError(UnavailableError):
+    """The runtime holds as much work as it may."""
+
+    default_message = "The server is overloaded."
+
+
+class StoreError(FlueError):
+    """The store refused, or cannot be used."""
+
+    type = "store_unavailable"
+    default_message = "The conversation store cannot be used."
+
+
+class StoreUnavailableError(StoreError):
+    """The disk is full, an I/O error, or a lock that did not clear. Nothing of the refused write was kept."""
+
+
+class StoreOwnedError(StoreError):
+    """Another process owns this store."""
+
+    type = "store_owned"
+    fault = "developer"
+
+
+class StoreFormatError(StoreError):
+    """The file is not ours, is damaged, or was written by a newer version."""
+
+    type = "store_format"
+    fault = "developer"
+
+
+class FencedError(StoreError):
+    """A write of an owner or an attempt that has been replaced; nothing of it was kept."""
+
+    type = "fenced"
+
+
+class ActorError(FlueError):
+    """The actor layer refused."""
+
+
+class MailboxFullError(ActorError):
+    """The mailbox holds as many messages as it may."""
+
+    type = "queue_full"
+
+
+class ActorUnavailableError(ActorError):
+    """The actor is backing off after failures, or its system is stopping."""
+
+    type = "overloaded"
+
+
+class CallCycleError(ActorError):
+    """The ask would, through the asks already waiting, wait for itself."""
+
+    type = "call_cycle"
+    fault = "developer"
+
+
+class DepthLimitError(ActorError):
+    """Child actors nest deeper than allowed."""
+
+    type = "depth_limit"
+    fault = "developer"

@@ -1,0 +1,217 @@
+"""The store port: what the core asks of a store, and the records that cross it. This docstring is the contract.
+
+A store keeps **instances** (agent, id), their **sessions**, the append-only **entries** of each session, every accepted
+input (**submissions**), and a small **kv** per instance. One process owns a store at a time.
+
+* `commit` takes operations that belong together and applies all of them or none. It *enqueues at once* and returns a
+  future: two commits are applied in the order of the calls, so a caller may leave the first unawaited and await only
+  the last of a group. The future resolves after the writes are durable; if it is cancelled, the writes still happen.
+* Every commit carries the owner's `Fence`; `Claim`, `Append` and `Settle` also carry the submission's attempt. A commit
+  of a replaced owner or attempt fails with `FencedError` and leaves nothing. An entry whose ``seq`` is taken: the same.
+* A full disk or an I/O error fails that commit with `StoreUnavailableError`; reads go on and later commits may succeed.
+* Acceptance order is `Submission.seq`: assigned by `Admit`, rising in the order of the calls, over all instances.
+* Reads see every commit whose future has resolved.
+
+`flue_actors.store.contract` is this contract as a suite: every store runs it.
+"""
+
+import asyncio
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from flue_actors.ids import AgentKey
+
+FORMAT_VERSION: Final = 1
+"""Version of the stored formats. Raised with a migration, never without."""
+
+SubmissionKind = Literal["direct", "dispatch"]
+SubmissionStatus = Literal["queued", "running", "waiting", "settled"]
+Outcome = Literal["completed", "failed", "aborted"]
+EntryKind = Literal["message", "settled", "compaction"]
+KvKind = Literal["state", "frozen", "snapshot"]
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """Who writes: a partition's owner at an epoch. On one host both are constant for a store's life in a process."""
+
+    part: int = 0
+    epoch: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a session. ``body`` is readable JSON, its shape given by ``kind`` (`conversation.entries`).
+
+    Attributes:
+        seq: 1, 2, 3, ... within the session, without gaps.
+        at: Milliseconds since the epoch.
+        submission_id: The input this entry belongs to.
+    """
+
+    seq: int
+    kind: EntryKind
+    at: int
+    body: bytes
+    submission_id: str | None = None
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted input and what became of it.
+
+    Attributes:
+        seq: Acceptance order (0 until admitted).
+        payload: The input, JSON (`dispatching.Input`).
+        attempt: 0 until claimed, then the number of the current attempt.
+        deadline: Milliseconds since the epoch; informative, never enforced from the stored value.
+        version: The definition's own version, at the last claim.
+        fingerprint: Hash of model, instructions and tool schemas, at the last claim.
+        principal: Who sent it, JSON, or None.
+        result: JSON of the result when completed.
+        error: JSON ``{type, message, details}`` otherwise: safe to show.
+    """
+
+    id: str
+    key: AgentKey
+    session: str
+    kind: SubmissionKind
+    payload: bytes
+    accepted_at: int
+    seq: int = 0
+    status: SubmissionStatus = "queued"
+    outcome: Outcome | None = None
+    attempt: int = 0
+    dispatch_id: str | None = None
+    principal: bytes | None = None
+    started_at: int | None = None
+    settled_at: int | None = None
+    deadline: int | None = None
+    version: str | None = None
+    fingerprint: str | None = None
+    result: bytes | None = None
+    error: bytes | None = None
+
+
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as listed: ``last_seq`` is the seq of its newest entry (0 = none)."""
+
+    name: str
+    created_at: int
+    last_seq: int
+    parent: str | None = None
+
+
+class Admit(msgspec.Struct, frozen=True):
+    """Record a new input, creating its instance and session on first touch. Refused if the id is known."""
+
+    submission: Submission
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Start an attempt: queued (attempt - 1 so far) becomes running. Refused otherwise."""
+
+    submission_id: str
+    attempt: int
+    at: int
+    deadline: int | None = None
+    version: str | None = None
+    fingerprint: str | None = None
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """Add entries behind the session's last one; ``entries[0].seq`` must be its ``last_seq + 1``.
+
+    With ``submission_id`` it is refused unless that submission runs at ``attempt``.
+    """
+
+    key: AgentKey
+    session: str
+    entries: tuple[Entry, ...]
+    submission_id: str | None = None
+    attempt: int = 0
+
+
+class Settle(msgspec.Struct, frozen=True, kw_only=True):
+    """End a submission, once. Refused if it is settled already or its attempt is another (0 = never claimed)."""
+
+    submission_id: str
+    attempt: int
+    outcome: Outcome
+    at: int
+    result: bytes | None = None
+    error: bytes | None = None
+
+
+class PutKv(msgspec.Struct, frozen=True, kw_only=True):
+    """Set (or with ``body=None`` remove) one value of an instance."""
+
+    key: AgentKey
+    kind: KvKind
+    name: str
+    body: bytes | None
+
+
+Op = Admit | Claim | Append | Settle | PutKv
+
+
+class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since `Store.open`. ``waiting`` is the number of commits not durable yet."""
+
+    commits: int
+    batches: int
+    waiting: int
+    refused: int
+    failed: int
+
+
+class Store(Protocol):
+    """See the module docstring: it is the contract."""
+
+    @property
+    def description(self) -> str:
+        """Where the data is, for the operator: ``sqlite data/flue.db``, ``memory``."""
+        ...
+
+    async def open(self) -> Fence:
+        """Take ownership and bring the format up to date.
+
+        Raises:
+            StoreOwnedError: Another process owns it.
+            StoreFormatError: Not ours, damaged, or from a newer version.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Make everything enqueued durable, then give up ownership. Idempotent."""
+        ...
+
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[int]":
+        """Apply all of ``ops`` or none; see the contract. The result is the seq of the (last) `Admit`, else 0."""
+        ...
+
+    async def submission(self, submission_id: str) -> Submission | None:
+        """The submission with this id."""
+        ...
+
+    async def unsettled(self) -> list[Submission]:
+        """Every submission without an outcome, in acceptance order."""
+        ...
+
+    async def last_seq(self, key: AgentKey, session: str) -> int:
+        """The seq of the session's newest entry; 0 when there is none or no such session."""
+        ...
+
+    async def entries(self, key: AgentKey, session: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
+        """Entries with ``seq > after`` in order, at most ``limit``."""
+        ...
+
+    async def sessions(self, key: AgentKey) -> list[SessionRecord]:
+        """The instance's sessions in order of creation."""
+        ...
+
+    async def kv(self, key: AgentKey, kind: KvKind) -> dict[str, bytes]:
+        """Every value of this kind the instance holds."""
+        ...
+
+    def statistics(self) -> StoreStatistics:
+        """Counters for `Runtime.snapshot`."""
+        ...
