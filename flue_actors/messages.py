@@ -15,13 +15,13 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     pass
 
 
-class TextContent(_Wire, tag_field="type", tag="text"):
+class TextContent(_Wire, frozen=True, tag_field="type", tag="text"):
     """Plain text."""
 
     text: str
 
 
-class ThinkingContent(_Wire, tag_field="type", tag="thinking"):
+class ThinkingContent(_Wire, frozen=True, tag_field="type", tag="thinking"):
     """The model's reasoning. Unsigned or redacted parts keep what the provider needs to see again."""
 
     thinking: str
@@ -29,7 +29,7 @@ class ThinkingContent(_Wire, tag_field="type", tag="thinking"):
     redacted: str | None = None
 
 
-class ToolCall(_Wire, tag_field="type", tag="toolCall"):
+class ToolCall(_Wire, frozen=True, tag_field="type", tag="toolCall"):
     """One tool the model asks for; ``arguments`` is the parsed JSON object.
 
     ``invalid`` holds the raw text when the model's JSON could not be parsed: the call then gets an error result.
@@ -44,7 +44,7 @@ class ToolCall(_Wire, tag_field="type", tag="toolCall"):
 AssistantContent = TextContent | ThinkingContent | ToolCall
 
 
-class Cost(_Wire, omit_defaults=False):
+class Cost(_Wire, frozen=True, omit_defaults=False):
     """US dollars."""
 
     input: float = 0
@@ -54,7 +54,7 @@ class Cost(_Wire, omit_defaults=False):
     total: float = 0
 
 
-class Usage(_Wire, omit_defaults=False):
+class Usage(_Wire, frozen=True, omit_defaults=False):
     """Tokens of one reply or a sum of them. ``cost`` is None when a model's prices are unknown, never 0."""
 
     input: int = 0
@@ -65,14 +65,14 @@ class Usage(_Wire, omit_defaults=False):
     cost: Cost | None = None
 
 
-class UserMessage(_Wire, tag_field="role", tag="user"):
+class UserMessage(_Wire, frozen=True, tag_field="role", tag="user"):
     """What a person (or program) said."""
 
     content: tuple[TextContent, ...]
     timestamp: int
 
 
-class AssistantMessage(_Wire, tag_field="role", tag="assistant", omit_defaults=False):
+class AssistantMessage(_Wire, frozen=True, tag_field="role", tag="assistant", omit_defaults=False):
     """One reply of the model. ``error_message`` is the public sentence of a failed reply."""
 
     content: tuple[AssistantContent, ...]
@@ -85,7 +85,7 @@ class AssistantMessage(_Wire, tag_field="role", tag="assistant", omit_defaults=F
     error_message: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class ToolResultMessage(_Wire, tag_field="role", tag="toolResult", omit_defaults=False):
+class ToolResultMessage(_Wire, frozen=True, tag_field="role", tag="toolResult", omit_defaults=False):
     """The outcome of one tool call, as the model sees it."""
 
     tool_call_id: str
@@ -96,7 +96,7 @@ class ToolResultMessage(_Wire, tag_field="role", tag="toolResult", omit_defaults
     details: dict[str, Any] = {}
 
 
-class SignalMessage(_Wire, tag_field="role", tag="signal"):
+class SignalMessage(_Wire, frozen=True, tag_field="role", tag="signal"):
     """Something that happened, told to the model as XML in the user role.
 
     ``tag_name`` is the XML element (default ``signal``), ``attributes`` its attributes in order, ``content`` its text.

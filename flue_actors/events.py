@@ -1,0 +1,289 @@
+"""Events: everything a turn tells the world, in Flue 0.10's spelling.
+
+One closed union of frozen Structs. An `Event` is encoded as it stands with ``msgspec.json.encode``; what of it a client
+may see is decided by `public` below, nowhere else.
+
+Every event carries its correlation: ``instance_id``, ``session``, ``operation_id``, ``turn_id`` and so on, an
+``event_index`` counted from 0 within its submission, and an ``offset`` ``<entry seq>-<n>`` within its session. Durable
+events stand at ``n == 0`` of the entry they were committed with; ephemeral ones at ``n > 0`` behind the last of them.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, Usage
+
+OperationKind = Literal["prompt", "skill", "task", "shell", "compact"]
+Purpose = Literal["agent", "compaction", "compaction_prefix"]
+
+
+class _Correlated(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="type", gc=False
+):
+    session: str | UnsetType = UNSET
+    operation_id: str | UnsetType = UNSET
+    harness: str | UnsetType = UNSET
+    instance_id: str | UnsetType = UNSET
+    turn_id: str | UnsetType = UNSET
+    submission_id: str | UnsetType = UNSET
+    dispatch_id: str | UnsetType = UNSET
+    run_id: str | UnsetType = UNSET
+    task_id: str | UnsetType = UNSET
+    parent_session: str | UnsetType = UNSET
+    event_index: int | UnsetType = UNSET
+    offset: str | UnsetType = UNSET
+    timestamp: str | UnsetType = UNSET
+
+
+class PublicError(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An error as callers see it."""
+
+    type: str
+    message: str
+    details: str | UnsetType = UNSET
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    """Which model answered."""
+
+    provider: str
+    id: str
+
+
+class PromptResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a prompt answers: ``{text, usage, model}`` on the wire.
+
+    Attributes:
+        text: The text blocks of the last reply, joined by newlines.
+        usage: The sum over every model call of the operation.
+        stop_reason: Set when it was not an ordinary stop: ``length``, ``refusal`` and so on.
+    """
+
+    text: str
+    usage: Usage
+    model: ModelName
+    stop_reason: str | UnsetType = UNSET
+
+
+class OperationStart(_Correlated, frozen=True, tag="operation_start"):
+    """An operation (one prompt, skill, task...) begins."""
+
+    operation_kind: OperationKind
+
+
+class AgentStart(_Correlated, frozen=True, tag="agent_start"):
+    """The turn loop of an operation begins."""
+
+
+class TurnStart(_Correlated, frozen=True, tag="turn_start"):
+    """One model round trip begins."""
+
+    purpose: Purpose
+
+
+class TurnInput(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What was sent to the model; not public."""
+
+    system_prompt: str
+    messages: tuple[Message, ...]
+    tools: list[dict[str, Any]] = []
+
+
+class TurnRequest(_Correlated, frozen=True, tag="turn_request"):
+    """The model is asked. ``input`` is only in the full feed."""
+
+    purpose: Purpose
+    model: str
+    provider: str
+    api: str
+    input: TurnInput | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+
+
+class MessageStart(_Correlated, frozen=True, tag="message_start"):
+    """A message begins; an assistant's is still empty."""
+
+    message: Message
+
+
+class AssistantMessageEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The step inside a `MessageUpdate`."""
+
+    type: str
+    content_index: int
+    partial: AssistantMessage
+    delta: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+
+
+class MessageUpdate(_Correlated, frozen=True, tag="message_update"):
+    """The whole message so far, at every step. Only in the full feed: its size grows with the square of the reply."""
+
+    message: Message
+    assistant_message_event: AssistantMessageEvent
+
+
+class TextDelta(_Correlated, frozen=True, tag="text_delta"):
+    """More text of the reply."""
+
+    text: str
+
+
+class ThinkingStart(_Correlated, frozen=True, tag="thinking_start"):
+    """Reasoning begins."""
+
+
+class ThinkingDelta(_Correlated, frozen=True, tag="thinking_delta"):
+    """More reasoning."""
+
+    delta: str
+
+
+class ThinkingEnd(_Correlated, frozen=True, tag="thinking_end"):
+    """Reasoning ends; ``content`` is all of it."""
+
+    content: str
+
+
+class MessageEnd(_Correlated, frozen=True, tag="message_end"):
+    """A message is whole."""
+
+    message: Message
+
+
+class ToolStart(_Correlated, frozen=True, tag="tool_start"):
+    """A tool begins."""
+
+    tool_name: str
+    tool_call_id: str
+    args: dict[str, Any]
+
+
+class ToolOutput(msgspec.Struct, frozen=True):
+    """What a tool answered."""
+
+    content: tuple[Any, ...]
+    details: dict[str, Any] = {}
+
+
+class ToolCallEnd(_Correlated, frozen=True, tag="tool_call"):
+    """A tool ended."""
+
+    tool_name: str
+    tool_call_id: str
+    is_error: bool
+    result: ToolOutput
+    duration_ms: int
+
+
+class TurnEnd(_Correlated, frozen=True, tag="turn_end"):
+    """A model round trip and the tools it asked for are done."""
+
+    purpose: Purpose
+    message: AssistantMessage
+    tool_results: tuple[ToolResultMessage, ...]
+
+
+class TurnOutput(msgspec.Struct, frozen=True):
+    """The reply's content."""
+
+    role: str
+    content: tuple[Any, ...]
+
+
+class Turn(_Correlated, frozen=True, tag="turn"):
+    """The account of one model round trip."""
+
+    purpose: Purpose
+    duration_ms: int
+    model: str
+    provider: str
+    api: str
+    output: TurnOutput
+    usage: Usage
+    stop_reason: str
+    is_error: bool
+    error: str | UnsetType = UNSET
+
+
+class AgentEnd(_Correlated, frozen=True, tag="agent_end"):
+    """The turn loop ended; ``messages`` are those it added."""
+
+    messages: tuple[Message, ...]
+
+
+class OperationError(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Why an operation failed: ``name`` is the error's type code."""
+
+    name: str
+    message: str
+
+
+class Operation(_Correlated, frozen=True, tag="operation"):
+    """An operation ended, with its result or error."""
+
+    operation_kind: OperationKind
+    duration_ms: int
+    is_error: bool
+    result: PromptResult | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
+    error: OperationError | UnsetType = UNSET
+
+
+class Log(_Correlated, frozen=True, tag="log"):
+    """A line for the reader of the feed: retries, a tool's own words."""
+
+    level: Literal["info", "warn", "error"]
+    message: str
+    attributes: dict[str, Any] | UnsetType = UNSET
+
+
+class Idle(_Correlated, frozen=True, tag="idle"):
+    """The submission is done and its feed ends."""
+
+
+class ErrorEvent(_Correlated, frozen=True, tag="error"):
+    """The submission failed; the feed ends."""
+
+    error: PublicError
+
+
+Event = (
+    OperationStart
+    | AgentStart
+    | TurnStart
+    | TurnRequest
+    | MessageStart
+    | MessageUpdate
+    | TextDelta
+    | ThinkingStart
+    | ThinkingDelta
+    | ThinkingEnd
+    | MessageEnd
+    | ToolStart
+    | ToolCallEnd
+    | TurnEnd
+    | Turn
+    | AgentEnd
+    | Operation
+    | Log
+    | Idle
+    | ErrorEvent
+)
+
+TERMINAL = (Idle, ErrorEvent)
+"""The last event of a submission's feed is one of these."""
+
+
+def public(event: Event) -> Event | None:
+    """The event as a client may see it, or None when it is not for clients.
+
+    No system prompt, no tool definitions, and no `MessageUpdate`: the deltas and `MessageEnd` carry the text.
+    """
+    if isinstance(event, MessageUpdate):
+        return None
+    if isinstance(event, TurnRequest) and event.input is not UNSET:
+        return msgspec.structs.replace(event, input=UNSET)
+    return event
