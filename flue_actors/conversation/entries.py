@@ -1,0 +1,75 @@
+"""The stored form of a session's entries: readable JSON, one shape per kind. Pure.
+
+`message` rows carry one conversation message and where it came from; `settled` rows mark the terminal outcome of one
+input, so history, status and (replayed) events tell the same story.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from flue_actors.events import OperationError
+from flue_actors.messages import Message, Usage
+from flue_actors.storage import Entry, EntryKind, Outcome
+
+Source = Literal["prompt", "dispatch", "model", "tool", "runtime"]
+
+
+class MessageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Body of a ``message`` entry."""
+
+    message: Message
+    source: Source
+    turn_id: str | None = None
+
+
+class SettledBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Body of a ``settled`` entry. ``stop_reason`` names why it ended when that was not an ordinary stop."""
+
+    outcome: Outcome
+    duration_ms: int
+    operation_id: str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    error: OperationError | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_MESSAGE: "msgspec.json.Decoder[MessageBody]" = msgspec.json.Decoder(MessageBody)
+_SETTLED: "msgspec.json.Decoder[SettledBody]" = msgspec.json.Decoder(SettledBody)
+
+
+def message_entry(
+    seq: int, message: Message, source: Source, *, submission_id: str | None = None, turn_id: str | None = None
+) -> Entry:
+    """The row for one message."""
+    body = _encode(MessageBody(message=message, source=source, turn_id=turn_id))
+    return Entry(seq=seq, kind="message", at=message.timestamp, body=body, submission_id=submission_id)
+
+
+def settled_entry(seq: int, at: int, submission_id: str, body: SettledBody) -> Entry:
+    """The row for one terminal outcome."""
+    return Entry(seq=seq, kind="settled", at=at, body=_encode(body), submission_id=submission_id)
+
+
+def read_message(entry: Entry) -> MessageBody:
+    """The body of a ``message`` entry."""
+    return _MESSAGE.decode(entry.body)
+
+
+def read_settled(entry: Entry) -> SettledBody:
+    """The body of a ``settled`` entry."""
+    return _SETTLED.decode(entry.body)
+
+
+def is_message(entry: Entry) -> bool:
+    """True for what `read_message` reads."""
+    return entry.kind == _MESSAGE_KIND
+
+
+_MESSAGE_KIND: EntryKind = "message"
+
+
+def json_text(value: Any) -> str:
+    """Key-sorted, 2-space JSON: how structured input is shown to a model."""
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode()

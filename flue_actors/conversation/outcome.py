@@ -1,0 +1,36 @@
+"""Sums and results of an operation. Pure."""
+
+from flue_actors.events import ModelName, PromptResult
+from flue_actors.messages import AssistantMessage, Cost, Usage, text_of
+
+ZERO = Usage(cost=Cost())
+
+
+def add_usage(a: Usage, b: Usage) -> Usage:
+    """Tokens and cost of both. The cost of a sum is unknown (None) as soon as one part's is."""
+    return Usage(
+        input=a.input + b.input,
+        output=a.output + b.output,
+        cache_read=a.cache_read + b.cache_read,
+        cache_write=a.cache_write + b.cache_write,
+        total_tokens=a.total_tokens + b.total_tokens,
+        cost=None if a.cost is None or b.cost is None else _add_cost(a.cost, b.cost),
+    )
+
+
+def _add_cost(a: Cost, b: Cost) -> Cost:
+    return Cost(
+        input=a.input + b.input,
+        output=a.output + b.output,
+        cache_read=a.cache_read + b.cache_read,
+        cache_write=a.cache_write + b.cache_write,
+        total=a.total + b.total,
+    )
+
+
+def prompt_result(last: AssistantMessage, usage: Usage, stop_reason: str | None) -> PromptResult:
+    """What the caller of a prompt gets: the last reply's text, the whole operation's usage."""
+    result = PromptResult(text=text_of(last), usage=usage, model=ModelName(provider=last.provider, id=last.model))
+    if stop_reason is None:
+        return result
+    return PromptResult(text=result.text, usage=usage, model=result.model, stop_reason=stop_reason)

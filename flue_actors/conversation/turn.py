@@ -1,0 +1,92 @@
+"""The turn loop of one operation as a state machine: decisions only, no I/O.
+
+    start ------------------------------> CallModel
+    reply without tool calls -----------> Finish
+    reply with tool calls --------------> RunTools       (or, at the turn limit, Stop with error results)
+    results ----------------------------> CallModel
+
+`session.Operation` performs each step and feeds what happened back in.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from flue_actors.errors import TurnError, TurnLimitError
+from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, tool_calls_of
+
+
+class CallModel(msgspec.Struct, frozen=True):
+    """Ask the model; ``number`` counts from 1 within the operation."""
+
+    number: int
+
+
+class RunTools(msgspec.Struct, frozen=True):
+    """Run these calls side by side; their results go back in this order."""
+
+    calls: tuple[ToolCall, ...]
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """The operation is done. ``stop_reason`` is None for an ordinary stop."""
+
+    stop_reason: str | None
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """A cap was reached: these results close the open calls, and the operation fails with ``error``."""
+
+    results: tuple[ToolResultMessage, ...]
+    error: TurnError
+
+
+Step = CallModel | RunTools | Finish | Stop
+
+
+class TurnLoop:
+    """Decides what an operation does next. ``max_turns`` bounds its model calls (at least 1)."""
+
+    __slots__ = ("_max_turns", "turns")
+
+    def __init__(self, *, max_turns: int) -> None:
+        self._max_turns = max_turns
+        self.turns = 0
+
+    def start(self) -> CallModel:
+        """The first step."""
+        self.turns = 1
+        return CallModel(1)
+
+    def reply(self, message: AssistantMessage) -> RunTools | Finish | Stop:
+        """The model answered."""
+        calls = tool_calls_of(message)
+        if not calls:
+            return Finish(None if message.stop_reason == "stop" else message.stop_reason)
+        if self.turns >= self._max_turns:
+            text = f"Not run: the limit of {self._max_turns} model calls for one message is reached."
+            results = tuple([error_result(call, text, message.timestamp) for call in calls])
+            return Stop(results, TurnLimitError(meta={"maxTurns": self._max_turns}))
+        return RunTools(calls)
+
+    def results(self) -> CallModel:
+        """Every call of the last reply has its result."""
+        self.turns += 1
+        return CallModel(self.turns)
+
+
+def refused(call: ToolCall, known: Mapping[str, object], at: int) -> ToolResultMessage | None:
+    """The error result of a call that cannot run at all: broken JSON, or no such tool. None when it can."""
+    if call.name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        return error_result(call, f'There is no tool named "{call.name}". Available tools: {names}.', at)
+    if call.invalid is not None:
+        return error_result(call, "The arguments are not valid JSON. Send them again as one JSON object.", at)
+    return None
+
+
+def error_result(call: ToolCall, text: str, at: int) -> ToolResultMessage:
+    """A tool result that tells the model what went wrong."""
+    return ToolResultMessage(
+        tool_call_id=call.id, tool_name=call.name, content=(TextContent(text=text),), is_error=True, timestamp=at
+    )
