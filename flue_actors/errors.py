@@ -12,7 +12,8 @@
     |   `-- NoRuntimeError           a module-level short form was called outside a runtime
     |-- TurnError                    an accepted input that could not be completed
     |   |-- ModelError               model_error          the provider refused or broke
-    |   |   `-- ModelOverloadedError model_overloaded     still overloaded after the retries
+    |   |   |-- ModelOverloadedError model_overloaded     still overloaded after the retries
+    |   |   `-- ModelRefusedError    model_refused        the model declined to answer
     |   |-- TurnLimitError           turn_limit           the model asked for tools too many times
     |   |-- DeadlineExceededError    deadline_exceeded
     |   |-- AbortedError             aborted
@@ -174,6 +175,14 @@ class ModelOverloadedError(ModelError):
     type = "model_overloaded"
     default_message = "The model is overloaded."
     default_details = "Try again in a moment."
+
+
+class ModelRefusedError(ModelError):
+    """The model declined to answer; text that was streamed before is not a reply."""
+
+    type = "model_refused"
+    default_message = "The model declined to answer."
+    default_details = "Put the message in other words."
 
 
 class TurnLimitError(TurnError):

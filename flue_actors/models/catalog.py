@@ -1,0 +1,81 @@
+"""What is known about models: windows, output limits, thinking style, prices.
+
+Unknown is not zero: a model that is not listed has ``context_window=0`` (unknown) and no prices, so its cost is None.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from flue_actors.messages import Cost, Usage
+
+ThinkingStyle = Literal["none", "budget", "adaptive"]
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """Facts about one model.
+
+    Attributes:
+        context_window: Tokens it can read; 0 = unknown.
+        max_tokens: Tokens it can write; None = unknown.
+        thinking: How reasoning is asked for: a token budget, an effort level, or not at all.
+        prices: None = unknown.
+    """
+
+    context_window: int = 0
+    max_tokens: int | None = None
+    thinking: ThinkingStyle = "none"
+    prices: Prices | None = None
+
+
+UNKNOWN: Final = ModelInfo()
+
+
+def cost_of(usage: Usage, prices: Prices | None) -> Cost | None:
+    """What these tokens cost; None without prices."""
+    if prices is None:
+        return None
+    parts = (
+        usage.input * prices.input / 1e6,
+        usage.output * prices.output / 1e6,
+        usage.cache_read * prices.cache_read / 1e6,
+        usage.cache_write * prices.cache_write / 1e6,
+    )
+    return Cost(input=parts[0], output=parts[1], cache_read=parts[2], cache_write=parts[3], total=sum(parts))
+
+
+def _prices(input: float, output: float) -> Prices:
+    """Anthropic's published ratios: reading the five-minute cache costs a tenth, writing it 1.25 times the input."""
+    return Prices(input=input, output=output, cache_read=input / 10, cache_write=input * 1.25)
+
+
+def _claude(window: int, output: int, thinking: ThinkingStyle, prices: Prices | None = None) -> ModelInfo:
+    return ModelInfo(context_window=window, max_tokens=output, thinking=thinking, prices=prices)
+
+
+_HAIKU_4_5 = _claude(200_000, 64_000, "budget", _prices(1, 5))
+_SONNET_4_5 = _claude(200_000, 64_000, "budget", _prices(3, 15))
+_OPUS_4_5 = _claude(200_000, 64_000, "budget", _prices(5, 25))
+
+ANTHROPIC: Final = {
+    "claude-haiku-4-5": _HAIKU_4_5,
+    "claude-haiku-4-5-20251001": _HAIKU_4_5,
+    "claude-sonnet-4-5": _SONNET_4_5,
+    "claude-sonnet-4-5-20250929": _SONNET_4_5,
+    "claude-opus-4-5": _OPUS_4_5,
+    "claude-opus-4-5-20251101": _OPUS_4_5,
+    "claude-sonnet-4-6": _claude(1_000_000, 64_000, "adaptive", _prices(3, 15)),
+    "claude-opus-4-6": _claude(1_000_000, 128_000, "adaptive", _prices(5, 25)),
+    "claude-opus-4-7": _claude(1_000_000, 128_000, "adaptive"),
+    "claude-opus-4-8": _claude(1_000_000, 128_000, "adaptive"),
+}
+"""Anthropic's models whose facts are known. Any other name is sent as it is, with unknown facts and no cost."""

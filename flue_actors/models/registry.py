@@ -1,0 +1,202 @@
+"""Which model a name means: ``"provider/model"`` to a client, its facts and its limiter. Belongs to one runtime.
+
+A name is split at its first ``/``. Settings of a provider come from `configure_provider`, else `register_provider`, else
+the provider's own environment variables. Clients are made on first use, one per provider, and closed by `aclose`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from flue_actors.errors import ConfigError
+from flue_actors.models.anthropic.client import AnthropicClient
+from flue_actors.models.catalog import ANTHROPIC, UNKNOWN, ModelInfo
+from flue_actors.models.limiter import LimiterStatistics, ModelLimiter
+from flue_actors.models.protocol import ModelClient
+from flue_actors.models.scripted import ScriptedProvider, scripted_name
+from flue_actors.models.transport import Transport
+
+ANTHROPIC_API: Final = "anthropic-messages"
+MAX_CONCURRENCY: Final = 512
+"""Calls one provider account gets at a time: above what one core can stream live (400 to 600 answers)."""
+
+_UNLIMITED: Final = 1_000_000
+
+
+class ResolvedModel(msgspec.Struct, frozen=True):
+    """What a model name means. ``provider`` and ``model`` are its two halves, as events show them."""
+
+    client: ModelClient
+    provider: str
+    model: str
+    info: ModelInfo
+    limiter: ModelLimiter
+
+
+class _Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider as registered; ``make`` (a client of the user's own) wins over ``api``."""
+
+    api: str = ""
+    make: Callable[[], ModelClient] | None = None
+    transport: Transport = Transport()
+    info: ModelInfo = UNKNOWN
+    models: Mapping[str, ModelInfo] = {}
+
+    def info_of(self, model: str) -> ModelInfo:
+        return self.models.get(model, self.info)
+
+
+class _Live(msgspec.Struct, frozen=True):
+    client: ModelClient
+    limiter: ModelLimiter
+
+
+class ModelRegistry:
+    """The models of one runtime; see the module."""
+
+    def __init__(self, *, max_concurrency: int = MAX_CONCURRENCY) -> None:
+        self._max_concurrency = max_concurrency
+        self._providers: dict[str, _Provider] = {
+            "anthropic": _Provider(api=ANTHROPIC_API, models=ANTHROPIC),
+            "scripted": _Provider(make=ScriptedProvider),
+        }
+        self._patches: dict[str, Transport] = {}
+        self._live: dict[str, _Live] = {}
+        self._retired: list[_Live] = []
+        self._objects: WeakKeyDictionary[ModelClient, ModelLimiter] = WeakKeyDictionary()
+
+    def register_provider(
+        self,
+        name: str,
+        *,
+        api: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        context_window: int = 0,
+        max_tokens: int | None = None,
+        models: Mapping[str, ModelInfo] | None = None,
+    ) -> None:
+        """Add a provider that speaks a known wire protocol, or replace one of this name.
+
+        Args:
+            name: What stands before the ``/``.
+            api: The wire protocol: ``anthropic-messages``.
+            base_url: None = the protocol's own default and environment variable; the same for ``api_key``.
+            context_window: Tokens; for models that ``models`` does not name. 0 = unknown.
+            max_tokens: As ``context_window``; None = unknown.
+            models: Facts by model name.
+
+        Raises:
+            ConfigError: Unknown ``api`` or impossible name.
+        """
+        if api != ANTHROPIC_API:
+            raise ConfigError(f'Provider "{name}": there is no api "{api}"; there is: {ANTHROPIC_API}.')
+        transport = Transport(base_url=base_url, api_key=api_key, headers=dict(headers or {}))
+        info = ModelInfo(context_window=context_window, max_tokens=max_tokens)
+        self._register(name, _Provider(api=api, transport=transport, info=info, models=dict(models or {})))
+
+    def register_client(
+        self, name: str, make: Callable[[], ModelClient], *, models: Mapping[str, ModelInfo] | None = None
+    ) -> None:
+        """Add a provider of your own: ``make`` builds its client on first use.
+
+        Raises:
+            ConfigError: Impossible name.
+        """
+        self._register(name, _Provider(make=make, models=dict(models or {})))
+
+    def configure_provider(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        """Patch how a provider is reached, keeping its models' facts. Replaces an earlier patch; running calls end as
+        they began.
+
+        Raises:
+            ConfigError: Unknown provider, or one that is not reached over the network.
+        """
+        if self._provider(name, name).make is not None:
+            raise ConfigError(f'Provider "{name}" has no connection to configure.')
+        self._patches[name] = Transport(base_url=base_url, api_key=api_key, headers=dict(headers or {}))
+        self._retire(name)
+
+    def resolve(self, model: str | ModelClient) -> ResolvedModel:
+        """The client for a name; a `ModelClient` object is its own (``provider`` is then its ``api``).
+
+        Raises:
+            ConfigError: No ``/`` in it, an unknown provider, or an unknown scripted model.
+        """
+        if not isinstance(model, str):
+            limiter = self._objects.get(model)
+            if limiter is None:
+                limiter = self._objects[model] = ModelLimiter(self._max_concurrency)
+            return ResolvedModel(model, model.api, type(model).__name__, UNKNOWN, limiter)
+        name, slash, rest = model.partition("/")
+        if not slash or not name or not rest:
+            raise ConfigError(f'"{model}" is not a model name: write "provider/model", such as "scripted/echo".')
+        provider = self._provider(name, model)
+        live = self._live.get(name) or self._open(name, provider)
+        if isinstance(live.client, ScriptedProvider):
+            scripted_name(rest)
+        return ResolvedModel(live.client, name, rest, provider.info_of(rest), live.limiter)
+
+    async def prepare(self, models: Iterable[str | ModelClient]) -> None:
+        """Load what these models need, in a thread where it is slow (the Anthropic SDK: about a second).
+
+        Raises:
+            ConfigError: As `resolve`.
+        """
+        for model in models:
+            client = self.resolve(model).client
+            if isinstance(client, AnthropicClient):
+                await client.load()
+
+    def statistics(self) -> dict[str, LimiterStatistics]:
+        """The limiter of each provider in use."""
+        return {name: live.limiter.statistics() for name, live in self._live.items()}
+
+    async def aclose(self) -> None:
+        """Close every client made here. Clients handed in as objects belong to their owner. Idempotent."""
+        for name in list(self._live):
+            self._retire(name)
+        while self._retired:
+            live = self._retired.pop()
+            live.limiter.close()
+            await live.client.aclose()
+
+    def _register(self, name: str, provider: _Provider) -> None:
+        if not name or "/" in name:
+            raise ConfigError(f'"{name}" cannot name a provider: it stands before the "/" of a model name.')
+        self._providers[name] = provider
+        self._patches.pop(name, None)
+        self._retire(name)
+
+    def _provider(self, name: str, asked: str) -> _Provider:
+        provider = self._providers.get(name)
+        if provider is None:
+            known = ", ".join(sorted(self._providers))
+            raise ConfigError(f'"{asked}": there is no model provider "{name}"; there are: {known}.')
+        return provider
+
+    def _open(self, name: str, provider: _Provider) -> _Live:
+        limiter = ModelLimiter(_UNLIMITED if provider.make is ScriptedProvider else self._max_concurrency)
+        live = self._live[name] = _Live(self._client(name, provider), limiter)
+        return live
+
+    def _client(self, name: str, provider: _Provider) -> ModelClient:
+        if provider.make is not None:
+            return provider.make()
+        transport = provider.transport.patched(self._patches.get(name, Transport()))
+        return AnthropicClient(transport, provider.info_of, max_connections=self._max_concurrency)
+
+    def _retire(self, name: str) -> None:
+        """Take a client out of service; calls it is performing end in peace."""
+        if live := self._live.pop(name, None):
+            self._retired.append(live)
