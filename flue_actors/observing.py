@@ -24,7 +24,7 @@ Observer = Callable[[Event], None]
 class Feed:
     """The events of one instance's live work: a ring, and who reads it.
 
-    Owned by the instance's activation and thrown away with it; an idle instance has none.
+    It lives while the instance has work under way or somebody reads; an idle instance has none.
     """
 
     __slots__ = ("_base", "_capacity", "_events", "_readers")
@@ -34,11 +34,6 @@ class Feed:
         self._events: deque[Event] = deque(maxlen=capacity)
         self._base = 0  # position of the ring's first event since the feed began
         self._readers: dict[str, list[Subscription]] = {}
-
-    @property
-    def watched(self) -> bool:
-        """True while somebody reads."""
-        return bool(self._readers)
 
     def subscribe(self, submission_id: str) -> "Subscription":
         """A cursor over the events of one submission, from now on."""
@@ -55,12 +50,6 @@ class Feed:
         if readers is not None:
             for reader in readers:
                 reader.wake()
-
-    def forget(self) -> None:
-        """Drop the ring's events when no work runs: what was durable is in the store. Cursors stay valid."""
-        if not self._readers:
-            self._base += len(self._events)
-            self._events.clear()
 
     def since(self, cursor: int, submission_id: str) -> tuple[list[Event], int, bool]:
         """Events behind ``cursor`` of that submission, the new cursor, and whether some were forgotten."""
@@ -167,6 +156,9 @@ class Observers:
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
 
     def add(self, observer: Observer) -> Unsubscribe:
         """Call ``observer`` with every event of the runtime, synchronously, in order."""

@@ -1,5 +1,7 @@
 """Sums and results of an operation. Pure."""
 
+from msgspec import UNSET
+
 from flue_actors.events import ModelName, PromptResult
 from flue_actors.messages import AssistantMessage, Cost, Usage, text_of
 
@@ -30,7 +32,9 @@ def _add_cost(a: Cost, b: Cost) -> Cost:
 
 def prompt_result(last: AssistantMessage, usage: Usage, stop_reason: str | None) -> PromptResult:
     """What the caller of a prompt gets: the last reply's text, the whole operation's usage."""
-    result = PromptResult(text=text_of(last), usage=usage, model=ModelName(provider=last.provider, id=last.model))
-    if stop_reason is None:
-        return result
-    return PromptResult(text=result.text, usage=usage, model=result.model, stop_reason=stop_reason)
+    return PromptResult(
+        text=text_of(last),
+        usage=usage,
+        model=ModelName(provider=last.provider, id=last.model),
+        stop_reason=UNSET if stop_reason is None else stop_reason,
+    )

@@ -5,7 +5,7 @@ A `ModelClient` turns one `ModelRequest` into a stream of `ModelEvent`s that end
 `session`, so every provider gets the same ones.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -87,7 +87,7 @@ class ModelClient(Protocol):
         """The wire protocol's name, as in Flue's events: ``anthropic-messages``, ``scripted``."""
         ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Perform one request. Closing the iterator closes the provider's stream.
 
         Raises:

@@ -1,0 +1,206 @@
+"""Performs one model call of a turn: streams it out as events, retries what may be retried, gives up with a TurnError.
+
+A retry repeats only the call, never a tool. What a failed try already streamed is closed by a ``message_end`` with stop
+reason ``error``; the next try begins a new turn, so a client never glues two tries together.
+"""
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from flue_actors import events
+from flue_actors.conversation.outcome import ZERO, add_usage
+from flue_actors.emitting import Emitter
+from flue_actors.errors import ModelError
+from flue_actors.idle import IdleTimeout
+from flue_actors.messages import AssistantContent, AssistantMessage, StopReason, TextContent, Usage
+from flue_actors.models.catalog import cost_of
+from flue_actors.models.protocol import (
+    ModelRequest,
+    ReplyDone,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingStart,
+)
+from flue_actors.models.registry import ResolvedModel
+from flue_actors.models.retry import MAX_RETRIES, retry_delay
+from flue_actors.services import Services
+
+logger = logging.getLogger("flue_actors.models")
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The model's whole answer, and the turn it belongs to. ``started`` is loop time."""
+
+    message: AssistantMessage
+    turn_id: str
+    started: float
+
+
+class ModelCall:
+    """Calls one model for one operation. ``usage`` sums every try, also failed ones."""
+
+    __slots__ = ("_emitter", "_resolved", "_services", "_tenant", "usage")
+
+    def __init__(self, services: Services, resolved: ResolvedModel, emitter: Emitter, tenant: str) -> None:
+        self._services = services
+        self._resolved = resolved
+        self._emitter = emitter
+        self._tenant = tenant
+        self.usage = ZERO
+
+    async def perform(self, request: ModelRequest) -> Reply:
+        """Ask until there is a whole reply.
+
+        Raises:
+            ModelError: Refused, or still failing after the retries.
+        """
+        attempt = 1
+        while True:
+            turn_id = self._services.ids.turn()
+            started = asyncio.get_running_loop().time()
+            self._announce(request, turn_id)
+            partial = _Partial()
+            try:
+                message = await self._stream(request, partial)
+                return Reply(message, turn_id, started)
+            except ModelError as error:
+                self._report_failure(partial, error, started)
+                logger.warning("%s/%s failed: %s", self._resolved.provider, self._resolved.model, error.dev or error)
+                delay = retry_delay(attempt, error, self._services.rng)
+                if delay is None:
+                    raise
+                self._report_retry(attempt, delay, error)
+            await asyncio.sleep(delay)
+            attempt += 1
+
+    async def _stream(self, request: ModelRequest, partial: "_Partial") -> AssistantMessage:
+        seconds = self._services.settings.stream_idle_timeout
+        async with self._resolved.limiter.slot(self._tenant):
+            try:
+                async with IdleTimeout(seconds) as idle, aclosing(self._resolved.client.stream(request)) as stream:
+                    async for event in stream:
+                        idle.touch()
+                        if not partial.begun:
+                            self._begin(partial)
+                        if isinstance(event, TextDelta):
+                            self._emitter.emit(events.TextDelta, text=event.text)
+                            partial.text.append(event.text)
+                            self._update(partial, event.text)
+                        elif isinstance(event, ReplyDone):
+                            return self._message(event)
+                        else:
+                            self._thinking(event)
+            except TimeoutError:
+                raise ModelError(
+                    "The model stopped answering.", retryable=True, dev=f"no stream event within {seconds} s"
+                ) from None
+        raise ModelError(retryable=True, dev="the stream ended without a reply")
+
+    def _announce(self, request: ModelRequest, turn_id: str) -> None:
+        emitter = self._emitter
+        emitter.turn(turn_id)
+        emitter.emit(events.TurnStart, purpose="agent")
+        shown = msgspec.UNSET
+        if emitter.verbose:
+            tools = [{"name": t.name, "description": t.description, "parameters": t.parameters} for t in request.tools]
+            system = "\n\n".join([part for part in (request.instructions, request.instance_text) if part])
+            shown = events.TurnInput(system, request.messages, tools)
+        emitter.emit(
+            events.TurnRequest,
+            purpose="agent",
+            model=self._resolved.model,
+            provider=self._resolved.provider,
+            api=self._resolved.client.api,
+            input=shown,
+            reasoning=request.thinking,
+        )
+
+    def _begin(self, partial: "_Partial") -> None:
+        partial.begun = True
+        self._emitter.emit(events.MessageStart, message=self._assistant((), "stop", ZERO))
+
+    def _update(self, partial: "_Partial", delta: str) -> None:
+        if not self._emitter.full:
+            return
+        message = self._assistant((TextContent(text="".join(partial.text)),), "stop", ZERO)
+        step = events.AssistantMessageEvent(type="text_delta", content_index=0, partial=message, delta=delta)
+        self._emitter.emit(events.MessageUpdate, message=message, assistant_message_event=step)
+
+    def _thinking(self, event: ThinkingStart | ThinkingDelta | ThinkingEnd) -> None:
+        if isinstance(event, ThinkingDelta):
+            self._emitter.emit(events.ThinkingDelta, delta=event.text)
+        elif isinstance(event, ThinkingStart):
+            self._emitter.emit(events.ThinkingStart)
+        else:
+            self._emitter.emit(events.ThinkingEnd, content=event.text)
+
+    def _message(self, done: ReplyDone) -> AssistantMessage:
+        usage = msgspec.structs.replace(done.usage, cost=cost_of(done.usage, self._resolved.info.prices))
+        self.usage = add_usage(self.usage, usage)
+        return self._assistant(done.content, done.stop_reason, usage)
+
+    def _assistant(
+        self, content: tuple[AssistantContent, ...], stop_reason: StopReason, usage: Usage
+    ) -> AssistantMessage:
+        return AssistantMessage(
+            content=content,
+            api=self._resolved.client.api,
+            provider=self._resolved.provider,
+            model=self._resolved.model,
+            usage=usage,
+            stop_reason=stop_reason,
+            timestamp=self._services.clock.now_ms(),
+        )
+
+    def _report_failure(self, partial: "_Partial", error: ModelError, started: float) -> None:
+        """Close what this try began, so that the feed stays well formed."""
+        content = (TextContent(text="".join(partial.text)),) if partial.text else ()
+        message = self._assistant(content, "error", ZERO)
+        if partial.begun:
+            self._emitter.emit(events.MessageEnd, message=message)
+        self._emitter.emit(
+            events.Turn,
+            **turn_account(message, started, asyncio.get_running_loop().time()),
+            is_error=True,
+            error=error.message,
+        )
+
+    def _report_retry(self, attempt: int, delay: float, error: ModelError) -> None:
+        attributes = {
+            "attempt": attempt,
+            "maxRetries": MAX_RETRIES,
+            "delayMs": round(delay * 1000),
+            "error": error.type,
+        }
+        self._emitter.emit(
+            events.Log, level="warn", message="The model call failed and is tried again.", attributes=attributes
+        )
+
+
+def turn_account(message: AssistantMessage, started: float, ended: float) -> dict[str, Any]:
+    """The fields of a `events.Turn` that tell of its reply. Times are loop times."""
+    return {
+        "purpose": "agent",
+        "duration_ms": round((ended - started) * 1000),
+        "model": message.model,
+        "provider": message.provider,
+        "api": message.api,
+        "output": events.TurnOutput("assistant", message.content),
+        "usage": message.usage,
+        "stop_reason": message.stop_reason,
+    }
+
+
+class _Partial:
+    """What one try has streamed so far."""
+
+    __slots__ = ("begun", "text")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.text: list[str] = []

@@ -1,0 +1,30 @@
+"""What the runtime hands to its actors: everything a turn needs from outside, injectable as one."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from flue_actors.clock import Clock
+from flue_actors.definition.settings import Settings
+from flue_actors.ids import Ids
+from flue_actors.models.registry import ModelRegistry
+from flue_actors.observing import Observers
+from flue_actors.storage import Fence, Store
+
+RunBlocking = Callable[..., Any]
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """Shared by all actors of one runtime. ``fence`` is the store's answer to `Store.open`."""
+
+    store: Store
+    fence: Fence
+    models: ModelRegistry
+    settings: Settings
+    observers: Observers
+    clock: Clock
+    ids: Ids
+    rng: random.Random
+    run_blocking: RunBlocking

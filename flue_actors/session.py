@@ -1,0 +1,69 @@
+"""One named conversation of an active instance: what of it is in memory, and how it is loaded and written."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import msgspec
+
+from flue_actors.conversation.entries import Source, is_message, message_entry, read_message
+from flue_actors.conversation.transcript import Transcript
+from flue_actors.emitting import Position
+from flue_actors.ids import AgentKey
+from flue_actors.messages import Message
+from flue_actors.storage import Entry, PutKv, Store
+
+
+class Frozen(msgspec.Struct, frozen=True, rename="camel"):
+    """What a session keeps telling the model unchanged while the definition's fingerprint is equal.
+
+    Kept in the store, so the provider's prompt cache stays warm over passivation, restarts and midnight.
+    """
+
+    fingerprint: str
+    instance_text: str
+
+
+_decode_frozen = msgspec.json.Decoder(Frozen).decode
+_encode_frozen = msgspec.json.Encoder().encode
+
+
+class Session:
+    """The session's transcript and position. Written by its actor only; dropped when a write fails."""
+
+    __slots__ = ("frozen", "key", "name", "position", "seq", "transcript")
+
+    def __init__(self, key: AgentKey, name: str, entries: Sequence[Entry] = (), frozen: Frozen | None = None) -> None:
+        self.key = key
+        self.name = name
+        self.seq = entries[-1].seq if entries else 0
+        self.position = Position(self.seq)
+        self.transcript = Transcript([read_message(entry).message for entry in entries if is_message(entry)])
+        self.frozen = frozen
+
+    @classmethod
+    async def load(cls, store: Store, key: AgentKey, name: str) -> Self:
+        """Read the session; empty when it has no entries yet."""
+        entries = await store.entries(key, name)
+        if not entries:
+            return cls(key, name)
+        frozen = (await store.kv(key, "frozen")).get(name)
+        return cls(key, name, entries, None if frozen is None else _decode_frozen(frozen))
+
+    def next_seq(self) -> int:
+        """The seq of the next entry; counts it as taken."""
+        self.seq += 1
+        return self.seq
+
+    def add(
+        self, message: Message, source: Source, *, submission_id: str | None = None, turn_id: str | None = None
+    ) -> Entry:
+        """Take a message into the transcript; the returned entry has to be committed in this order."""
+        self.transcript.add(message)
+        return message_entry(self.next_seq(), message, source, submission_id=submission_id, turn_id=turn_id)
+
+    def freeze(self, fingerprint: str, instance_text: str) -> PutKv | None:
+        """Keep ``instance_text`` unless what is frozen still fits; the write to commit, if any."""
+        if self.frozen is not None and self.frozen.fingerprint == fingerprint:
+            return None
+        self.frozen = Frozen(fingerprint, instance_text)
+        return PutKv(key=self.key, kind="frozen", name=self.name, body=_encode_frozen(self.frozen))

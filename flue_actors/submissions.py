@@ -1,0 +1,159 @@
+"""Accepted inputs in this process: what was sent, who waits for it, and how much is under way per instance.
+
+The durable side of a submission is a row (`storage.Submission`); here live the payload's shape, the handle its sender
+holds, and the counts that bound how much may wait.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from flue_actors.clock import iso
+from flue_actors.errors import TurnError
+from flue_actors.events import PromptResult
+from flue_actors.ids import AgentKey
+from flue_actors.observing import Feed, Subscription
+from flue_actors.storage import Submission
+
+
+class PromptInput(msgspec.Struct, frozen=True, tag_field="kind", tag="prompt"):
+    """A message from a person or program, sent directly."""
+
+    message: str
+
+
+class DispatchInput(msgspec.Struct, frozen=True, tag_field="kind", tag="dispatch"):
+    """An event handed over by the application: any JSON."""
+
+    input: Any
+
+
+Input = PromptInput | DispatchInput
+encode_input = msgspec.json.Encoder().encode
+decode_input = msgspec.json.Decoder(Input).decode
+
+
+class Pending:
+    """One accepted input until it is settled: the `agent_ref.Submitted` its sender holds."""
+
+    __slots__ = ("_outcome", "_subscription", "instance", "submission")
+
+    def __init__(self, submission: Submission, instance: "LiveInstance", *, watch: bool) -> None:
+        self.submission = submission
+        self.instance = instance
+        self._subscription = instance.feed.subscribe(submission.id) if watch else None
+        self._outcome: asyncio.Future[PromptResult] | None = None
+
+    @property
+    def submission_id(self) -> str:
+        """``sub_...``."""
+        return self.submission.id
+
+    @property
+    def accepted_at(self) -> str:
+        """ISO timestamp."""
+        return iso(self.submission.accepted_at)
+
+    @property
+    def feed(self) -> Subscription:
+        """Its events from the first on; only when submitted with ``watch=True``."""
+        if self._subscription is None:
+            raise ValueError("this submission is not watched: submit it with watch=True")
+        return self._subscription
+
+    @property
+    def outcome(self) -> "asyncio.Future[PromptResult]":
+        """Resolves when the outcome is durable; fails with the `TurnError` of a failed or aborted submission."""
+        if self._outcome is None:
+            self._outcome = asyncio.get_running_loop().create_future()
+            self._outcome.add_done_callback(_retrieve)
+        return self._outcome
+
+    async def result(self) -> PromptResult:
+        """Wait for the outcome; cancelling the wait does not stop the work. Raises TurnError."""
+        return await asyncio.shield(self.outcome)
+
+    def complete(self, result: PromptResult) -> None:
+        """It is settled ``completed``."""
+        if not self.outcome.done():
+            self.outcome.set_result(result)
+
+    def fail(self, error: TurnError) -> None:
+        """It is settled ``failed`` or ``aborted``, or was never admitted."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def discard(self) -> None:
+        """Stop watching, because it was never admitted."""
+        if self._subscription is not None:
+            self._subscription.close()
+
+
+def _retrieve(outcome: "asyncio.Future[PromptResult]") -> None:
+    # Nobody has to wait for an outcome: it is in the store.
+    if not outcome.cancelled():
+        outcome.exception()
+
+
+class LiveInstance:
+    """What one instance has under way: created with its first input, dropped when nothing is left and nobody reads."""
+
+    __slots__ = ("_sessions", "feed", "key", "pending")
+
+    def __init__(self, key: AgentKey) -> None:
+        self.key = key
+        self.pending = 0
+        self.feed = Feed()
+        self._sessions: dict[str, int] = {}
+
+    def add(self, session: str) -> None:
+        """One more input of this session is on its way."""
+        self.pending += 1
+        self._sessions[session] = self._sessions.get(session, 0) + 1
+
+    def remove(self, session: str) -> None:
+        """One of them is settled, or was refused."""
+        self.pending -= 1
+        left = self._sessions[session] - 1
+        if left:
+            self._sessions[session] = left
+        else:
+            del self._sessions[session]
+
+    def pending_in(self, session: str) -> int:
+        """Inputs of one session under way."""
+        return self._sessions.get(session, 0)
+
+
+class LiveInstances:
+    """Every instance with work under way: memory follows live work, never ids ever seen."""
+
+    __slots__ = ("_instances", "pending")
+
+    def __init__(self) -> None:
+        self._instances: dict[AgentKey, LiveInstance] = {}
+        self.pending = 0
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def get(self, key: AgentKey) -> LiveInstance | None:
+        """The instance, if it has work under way."""
+        return self._instances.get(key)
+
+    def enter(self, key: AgentKey, session: str) -> LiveInstance:
+        """Count one more input of this instance."""
+        instance = self._instances.get(key)
+        if instance is None:
+            instance = self._instances[key] = LiveInstance(key)
+        instance.add(session)
+        self.pending += 1
+        return instance
+
+    def leave(self, instance: LiveInstance, session: str) -> None:
+        """One input is settled or was refused. Readers keep the feed alive on their own."""
+        instance.remove(session)
+        self.pending -= 1
+        if instance.pending == 0:
+            del self._instances[instance.key]
