@@ -3,6 +3,14 @@
     FlueError
     |-- CallerError                  the request cannot be served as sent
     |   |-- InvalidRequestError      invalid_request
+    |   |-- InvalidJsonError         invalid_json
+    |   |-- RouteNotFoundError       route_not_found
+    |   |-- MethodNotAllowedError    method_not_allowed
+    |   |-- MediaTypeError           unsupported_media_type
+    |   |-- TooLargeError            payload_too_large
+    |   |-- RequestTimeoutError      request_timeout      head or body came too slowly
+    |   |-- ForbiddenOriginError     forbidden            a browser page of another site
+    |   |-- ReaderTooSlowError       reader_too_slow      the work goes on, the watching ended
     |   |-- UnknownAgentError        agent_not_found
     |   |-- SessionNotFoundError     session_not_found
     |   |-- SessionBusyError         session_busy         if_busy="reject" and work is running or queued
@@ -31,6 +39,7 @@
     `-- ActorError                   the actor layer (`flue_actors.actors`)
         |-- MailboxFullError
         |-- ActorUnavailableError    backing off after failures, or the system is stopping
+        |-- ActorStoppedError        stopped for good before the message was handled (a `pykka.ActorDeadError`)
         |-- CallCycleError           the ask would wait for itself
         `-- DepthLimitError          children nest too deep
 
@@ -39,6 +48,8 @@ stack or provider text. ``dev`` is shown in development mode only. The cause is 
 """
 
 from typing import Any, ClassVar, Literal
+
+import pykka
 
 Fault = Literal["caller", "developer", "provider", "runtime"]
 
@@ -87,6 +98,70 @@ class CallerError(FlueError):
 
 class InvalidRequestError(CallerError):
     """A field is missing, has the wrong type or an impossible value."""
+
+
+class InvalidJsonError(CallerError):
+    """Not JSON: a syntax error, bytes that are not UTF-8, half a surrogate pair, or nesting beyond any use."""
+
+    type = "invalid_json"
+    default_message = "The body is not valid JSON."
+    default_details = "Send one JSON value, encoded as UTF-8."
+
+
+class RouteNotFoundError(CallerError):
+    """Nothing lives at this path."""
+
+    type = "route_not_found"
+    default_message = "There is nothing at this path."
+    default_details = "Check the path."
+
+
+class MethodNotAllowedError(CallerError):
+    """The path exists, the method does not."""
+
+    type = "method_not_allowed"
+    default_message = "This path does not support the method."
+    default_details = "Use one of the methods in the Allow header."
+
+
+class MediaTypeError(CallerError):
+    """The body has another content type than JSON."""
+
+    type = "unsupported_media_type"
+    default_message = "The body must be JSON."
+    default_details = "Send the header content-type: application/json."
+
+
+class TooLargeError(CallerError):
+    """Head or body is larger than this server takes."""
+
+    type = "payload_too_large"
+    default_message = "The request is too large."
+    default_details = "Send a smaller request."
+
+
+class RequestTimeoutError(CallerError):
+    """The request came too slowly."""
+
+    type = "request_timeout"
+    default_message = "The request did not arrive in time."
+    default_details = "Send the whole request at once."
+
+
+class ForbiddenOriginError(CallerError):
+    """A WebSocket handshake from a page of a site that is not on the allow-list."""
+
+    type = "forbidden"
+    default_message = "Pages of this origin may not connect."
+    default_details = "Ask the operator to allow the origin."
+
+
+class ReaderTooSlowError(CallerError):
+    """Events were dropped before this reader took them. The work it watched goes on."""
+
+    type = "reader_too_slow"
+    default_message = "You read more slowly than the agent writes; the rest of the events was not kept for you."
+    default_details = "The work goes on: read its outcome from the conversation."
 
 
 class UnknownAgentError(CallerError):
@@ -295,6 +370,13 @@ class ActorUnavailableError(ActorError):
     """The actor is backing off after failures, or its system is stopping."""
 
     type = "overloaded"
+
+
+class ActorStoppedError(ActorError, pykka.ActorDeadError):
+    """The actor, or its system, stopped before it handled the message."""
+
+    type = "overloaded"
+    default_message = "The actor has stopped."
 
 
 class CallCycleError(ActorError):
