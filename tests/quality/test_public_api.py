@@ -1,0 +1,64 @@
+"""What `import flue_actors` promises: these names and no others, and that it costs next to nothing."""
+
+import subprocess
+import sys
+
+import flue_actors
+
+PUBLIC = {
+    "AgentConfig",
+    "AgentContext",
+    "AgentProfile",
+    "Denied",
+    "Principal",
+    "Runtime",
+    "ToolContext",
+    "bearer",
+    "configure_provider",
+    "create_agent",
+    "create_app",
+    "define_agent_profile",
+    "define_tool",
+    "dispatch",
+    "memory_store",
+    "mount",
+    "observe",
+    "public",
+    "register_provider",
+    "serve",
+    "sqlite",
+    "tool",
+}
+HEAVY = {"anthropic", "aiosqlite", "falcon", "uvicorn", "websockets"}
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Which of the heavy packages a fresh interpreter has loaded after the statement."""
+    program = f"{statement}\nimport sys; print(*({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_public_names_are_pinned() -> None:
+    assert set(flue_actors.__all__) == PUBLIC
+
+
+def test_there_are_at_most_forty() -> None:
+    assert len(flue_actors.__all__) <= 40
+
+
+def test_every_public_name_resolves_and_says_what_it_is() -> None:
+    assert [name for name in flue_actors.__all__ if not getattr(flue_actors, name).__doc__] == []
+
+
+def test_an_unknown_name_is_an_ordinary_attribute_error() -> None:
+    assert not hasattr(flue_actors, "no_such_name")
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_after("import flue_actors") == set()
+
+
+def test_defining_an_agent_loads_nothing_heavy() -> None:
+    names = "create_agent, define_agent_profile, define_tool, tool, AgentConfig, public, bearer, Runtime"
+    assert loaded_after(f"from flue_actors import {names}") == set()
