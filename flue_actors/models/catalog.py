@@ -10,6 +10,7 @@ import msgspec
 from flue_actors.messages import Cost, Usage
 
 ThinkingStyle = Literal["none", "budget", "adaptive"]
+Effort = Literal["high", "xhigh", "max"]
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -29,12 +30,14 @@ class ModelInfo(msgspec.Struct, frozen=True):
         max_tokens: Tokens it can write; None = unknown.
         thinking: How reasoning is asked for: a token budget, an effort level, or not at all.
         prices: None = unknown.
+        top_effort: What the level ``xhigh`` asks of an adaptive model.
     """
 
     context_window: int = 0
     max_tokens: int | None = None
     thinking: ThinkingStyle = "none"
     prices: Prices | None = None
+    top_effort: Effort = "high"
 
 
 UNKNOWN: Final = ModelInfo()
@@ -58,13 +61,10 @@ def _prices(input: float, output: float) -> Prices:
     return Prices(input=input, output=output, cache_read=input / 10, cache_write=input * 1.25)
 
 
-def _claude(window: int, output: int, thinking: ThinkingStyle, prices: Prices | None = None) -> ModelInfo:
-    return ModelInfo(context_window=window, max_tokens=output, thinking=thinking, prices=prices)
-
-
-_HAIKU_4_5 = _claude(200_000, 64_000, "budget", _prices(1, 5))
-_SONNET_4_5 = _claude(200_000, 64_000, "budget", _prices(3, 15))
-_OPUS_4_5 = _claude(200_000, 64_000, "budget", _prices(5, 25))
+_OPUS: Final = _prices(5, 25)
+_HAIKU_4_5: Final = ModelInfo(200_000, 64_000, "budget", _prices(1, 5))
+_SONNET_4_5: Final = ModelInfo(200_000, 64_000, "budget", _prices(3, 15))
+_OPUS_4_5: Final = ModelInfo(200_000, 64_000, "budget", _OPUS)
 
 ANTHROPIC: Final = {
     "claude-haiku-4-5": _HAIKU_4_5,
@@ -73,9 +73,9 @@ ANTHROPIC: Final = {
     "claude-sonnet-4-5-20250929": _SONNET_4_5,
     "claude-opus-4-5": _OPUS_4_5,
     "claude-opus-4-5-20251101": _OPUS_4_5,
-    "claude-sonnet-4-6": _claude(1_000_000, 64_000, "adaptive", _prices(3, 15)),
-    "claude-opus-4-6": _claude(1_000_000, 128_000, "adaptive", _prices(5, 25)),
-    "claude-opus-4-7": _claude(1_000_000, 128_000, "adaptive"),
-    "claude-opus-4-8": _claude(1_000_000, 128_000, "adaptive"),
+    "claude-sonnet-4-6": ModelInfo(1_000_000, 64_000, "adaptive", _prices(3, 15)),
+    "claude-opus-4-6": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "max"),
+    "claude-opus-4-7": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
+    "claude-opus-4-8": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
 }
 """Anthropic's models whose facts are known. Any other name is sent as it is, with unknown facts and no cost."""

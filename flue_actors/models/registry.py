@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from flue_actors.errors import ConfigError
+from flue_actors.models.anthropic.body import API
 from flue_actors.models.anthropic.client import AnthropicClient
 from flue_actors.models.catalog import ANTHROPIC, UNKNOWN, ModelInfo
 from flue_actors.models.limiter import LimiterStatistics, ModelLimiter
@@ -18,7 +19,6 @@ from flue_actors.models.protocol import ModelClient
 from flue_actors.models.scripted import ScriptedProvider, scripted_name
 from flue_actors.models.transport import Transport
 
-ANTHROPIC_API: Final = "anthropic-messages"
 MAX_CONCURRENCY: Final = 512
 """Calls one provider account gets at a time: above what one core can stream live (400 to 600 answers)."""
 
@@ -59,7 +59,7 @@ class ModelRegistry:
     def __init__(self, *, max_concurrency: int = MAX_CONCURRENCY) -> None:
         self._max_concurrency = max_concurrency
         self._providers: dict[str, _Provider] = {
-            "anthropic": _Provider(api=ANTHROPIC_API, models=ANTHROPIC),
+            "anthropic": _Provider(api=API, transport=Transport(environment=True), models=ANTHROPIC),
             "scripted": _Provider(make=ScriptedProvider),
         }
         self._patches: dict[str, Transport] = {}
@@ -84,7 +84,8 @@ class ModelRegistry:
         Args:
             name: What stands before the ``/``.
             api: The wire protocol: ``anthropic-messages``.
-            base_url: None = the protocol's own default and environment variable; the same for ``api_key``.
+            base_url: None = the protocol's own default or environment variable.
+            api_key: None = none; for the name ``anthropic`` the SDK's own environment variables.
             context_window: Tokens; for models that ``models`` does not name. 0 = unknown.
             max_tokens: As ``context_window``; None = unknown.
             models: Facts by model name.
@@ -92,9 +93,11 @@ class ModelRegistry:
         Raises:
             ConfigError: Unknown ``api`` or impossible name.
         """
-        if api != ANTHROPIC_API:
-            raise ConfigError(f'Provider "{name}": there is no api "{api}"; there is: {ANTHROPIC_API}.')
-        transport = Transport(base_url=base_url, api_key=api_key, headers=dict(headers or {}))
+        if api != API:
+            raise ConfigError(f'Provider "{name}": there is no api "{api}"; there is: {API}.')
+        # The environment's key belongs to Anthropic: no other provider ever gets it.
+        own = name == "anthropic"
+        transport = Transport(base_url=base_url, api_key=api_key, headers=dict(headers or {}), environment=own)
         info = ModelInfo(context_window=context_window, max_tokens=max_tokens)
         self._register(name, _Provider(api=api, transport=transport, info=info, models=dict(models or {})))
 

@@ -16,7 +16,7 @@ Usage is a quarter of the characters, without prices: ``usage.cost`` is None.
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
@@ -107,7 +107,7 @@ class ScriptedProvider:
         """``scripted``."""
         return API
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """Do what the newest user text asks for; see the module's table."""
         name = scripted_name(request.model)
         script, shown = _newest_text(request.messages)
@@ -181,7 +181,7 @@ class ScriptedModel:
         """Put more replies behind those still to come."""
         self._replies += replies
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """Play the next reply.
 
         Raises:

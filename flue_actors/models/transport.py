@@ -3,12 +3,20 @@
 import msgspec
 
 
-class Transport(msgspec.Struct, frozen=True):
-    """None = the provider's own default or environment variable."""
+class Transport(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and with which credentials.
+
+    Attributes:
+        base_url: None = the protocol's own default, or its environment variable.
+        api_key: None = none, or with ``environment`` the one of the protocol's environment variable.
+        headers: Sent with every request.
+        environment: Whether the environment's credentials may be sent there.
+    """
 
     base_url: str | None = None
     api_key: str | None = None
     headers: dict[str, str] = {}
+    environment: bool = False
 
     def patched(self, patch: "Transport") -> "Transport":
         """This one with what the patch names."""
@@ -16,4 +24,5 @@ class Transport(msgspec.Struct, frozen=True):
             base_url=patch.base_url or self.base_url,
             api_key=patch.api_key or self.api_key,
             headers={**self.headers, **patch.headers},
+            environment=self.environment,
         )
