@@ -354,6 +354,7 @@ class FencedError(StoreError):
     """A write of an owner or an attempt that has been replaced; nothing of it was kept."""
 
     type = "fenced"
+    default_message = "The write was refused: its owner or attempt has been replaced."
 
 
 class ActorError(FlueError):

@@ -1,0 +1,31 @@
+"""One aiosqlite connection that runs a whole function in its thread: one hop however many statements."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import aiosqlite
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Hop(aiosqlite.Connection):
+    """A connection and its thread. The thread is no daemon, so whatever was started must be closed."""
+
+    @classmethod
+    async def start(cls, connector: Callable[[], sqlite3.Connection]) -> "Hop":
+        """A started one; ``connector`` opens the connection, in the thread. Raises what it raises."""
+        hop = cls(connector, iter_chunk_size=64)
+        await hop
+        return hop
+
+    async def run(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The result of ``function(connection, *args)``, called in the thread after everything given before it.
+
+        Cancelling does not stop it.
+        """
+        execute = cast("Callable[..., Any]", self._execute)
+        return cast("T", await execute(function, self._conn, *args, **kwargs))
