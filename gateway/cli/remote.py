@@ -1,0 +1,154 @@
+"""A conversation with an agent behind a server, over its WebSocket."""
+
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from msgspec import UNSET
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from flue_actors.errors import ConfigError, FlueError, TurnError, UnavailableError
+from flue_actors.events import Event
+from flue_actors.gateway.wire import (
+    ErrorBody,
+    ErrorEnvelope,
+    ErrorFrame,
+    PongFrame,
+    PromptFrame,
+    ReadyFrame,
+    ResultFrame,
+    StartedFrame,
+    encode,
+)
+
+_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+class Chat(Protocol):
+    """One conversation, wherever the agent runs."""
+
+    def ask(self, message: str) -> AsyncIterator[Event]:
+        """Send a message; its events until it is answered.
+
+        Raises:
+            CallerError, TurnError: This message got no answer; the next one may.
+            UnavailableError: The conversation is over.
+        """
+        ...
+
+
+class _EventFrame(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="event"):
+    request_id: str
+    event: msgspec.Raw
+
+
+_frame = msgspec.json.Decoder(ReadyFrame | StartedFrame | _EventFrame | ResultFrame | ErrorFrame | PongFrame)
+_event = msgspec.json.Decoder(Event)
+_envelope = msgspec.json.Decoder(ErrorEnvelope)
+
+
+def socket_url(url: str, agent: str, id: str) -> str:
+    """The WebSocket address of an instance of the server at ``url`` (http or ws, with or without a path prefix).
+
+    Raises:
+        ConfigError: That is not the address of a server.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.netloc:
+        raise ConfigError(f'"{url}" is not the address of a server.', details="Write it as http://127.0.0.1:3583.")
+    path = f"{parts.path.rstrip('/')}/agents/{quote(agent, safe='')}/{quote(id, safe='')}"
+    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{path}"
+
+
+@asynccontextmanager
+async def remote_chat(url: str, agent: str, id: str, *, session: str, token: str | None) -> AsyncGenerator[Chat]:
+    """Connect to an agent instance.
+
+    Raises:
+        ConfigError: ``url`` is not an address.
+        UnavailableError: No server answers there, or it refuses.
+    """
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    try:
+        socket = await connect(socket_url(url, agent, id), additional_headers=headers, max_size=None)
+    except InvalidStatus as refusal:
+        raise _refused(refusal, agent) from None
+    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as problem:
+        raise UnavailableError(
+            f"No server answers at {url} ({problem or type(problem).__name__}).",
+            details="Start one with: flue-actors dev. Or talk to the project in this folder with: --local.",
+        ) from None
+    async with socket:
+        yield _RemoteChat(socket, session)
+
+
+class _RemoteChat:
+    def __init__(self, socket: ClientConnection, session: str) -> None:
+        self._socket = socket
+        self._session = session
+        self._requests = itertools.count(1)
+
+    async def ask(self, message: str) -> AsyncIterator[Event]:
+        request = str(next(self._requests))
+        try:
+            await self._send(PromptFrame(version=1, request_id=request, message=message, session=self._session))
+            async for text in self._socket:
+                match _frame.decode(text):
+                    case _EventFrame(request_id=id, event=raw) if id == request:
+                        if (event := _known_event(raw)) is not None:
+                            yield event
+                    case ResultFrame(request_id=id) if id == request:
+                        return
+                    case ErrorFrame(request_id=id, error=body) if id in (request, UNSET):
+                        raise _failed(body)
+                    case _:
+                        pass
+        except ConnectionClosed as closed:
+            raise _lost(closed) from None
+        raise UnavailableError("The server closed the connection.", details="Connect again to go on.")
+
+    async def _send(self, frame: PromptFrame) -> None:
+        await self._socket.send(encode(frame).decode())
+
+
+def _known_event(raw: msgspec.Raw) -> Event | None:
+    """None for the events of a newer server."""
+    try:
+        return _event.decode(raw)
+    except msgspec.ValidationError:
+        return None
+
+
+def _failed(body: ErrorBody) -> TurnError:
+    return TurnError(body.message, details=_details(body))
+
+
+def _details(body: ErrorBody) -> str:
+    lines = [line for line in (body.details, body.dev) if line is not UNSET]
+    return "\n".join(lines)
+
+
+def _refused(refusal: InvalidStatus, agent: str) -> FlueError:
+    status = refusal.response.status_code
+    try:
+        body = _envelope.decode(refusal.response.body or b"").error
+    except msgspec.DecodeError:
+        return UnavailableError(f"The server refused the connection with status {status}.", details="")
+    if status == 401:
+        return UnavailableError(body.message, details="Send the agent's token with --token or FLUE_TOKEN.")
+    if status == 404:
+        hint = f'Check that the server has an agent "{agent}" and that it opens the WebSocket transport.'
+        return UnavailableError(body.message, details=hint)
+    return UnavailableError(body.message, details=_details(body))
+
+
+def _lost(closed: ConnectionClosed) -> UnavailableError:
+    reason = f"{closed.rcvd.code} {closed.rcvd.reason}".strip() if closed.rcvd is not None else "connection lost"
+    return UnavailableError(
+        f"The server closed the connection ({reason}).",
+        details="Accepted messages are worked on all the same. Connect again to go on.",
+    )
