@@ -35,7 +35,7 @@ class Position:
 
 
 class Emitter:
-    """Emits the events of one submission. ``full`` lets what is not public into the feed (`AgentConfig.public_events`)."""
+    """Emits the events of one submission. ``full`` lets what is not public into the feed: `AgentConfig.public_events`."""
 
     __slots__ = (
         "_clock",
@@ -58,7 +58,6 @@ class Emitter:
         feed: Feed,
         observers: Observers,
         clock: Clock,
-        full: bool,
     ) -> None:
         self._submission_id = submission.id
         self._position = position
@@ -67,7 +66,7 @@ class Emitter:
         self._clock = clock
         self._index = 0
         self._stamp = (0, "")
-        self.full = full
+        self.full = False
         self._correlation: dict[str, Any] = {
             "session": submission.session,
             "operation_id": operation_id,

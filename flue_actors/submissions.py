@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from flue_actors.clock import iso
-from flue_actors.errors import TurnError
+from flue_actors.definition.guards import Principal
+from flue_actors.errors import FlueError
 from flue_actors.events import PromptResult
 from flue_actors.ids import AgentKey
 from flue_actors.observing import Feed, Subscription
@@ -37,11 +38,15 @@ decode_input = msgspec.json.Decoder(Input).decode
 class Pending:
     """One accepted input until it is settled: the `agent_ref.Submitted` its sender holds."""
 
-    __slots__ = ("_outcome", "_subscription", "instance", "submission")
+    __slots__ = ("_outcome", "_subscription", "instance", "principal", "started_at", "submission")
 
-    def __init__(self, submission: Submission, instance: "LiveInstance", *, watch: bool) -> None:
+    def __init__(
+        self, submission: Submission, instance: "LiveInstance", *, principal: Principal | None, watch: bool
+    ) -> None:
         self.submission = submission
         self.instance = instance
+        self.principal = principal
+        self.started_at = 0  # milliseconds since the epoch; 0 until it runs
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
         self._outcome: asyncio.Future[PromptResult] | None = None
 
@@ -79,10 +84,20 @@ class Pending:
         if not self.outcome.done():
             self.outcome.set_result(result)
 
-    def fail(self, error: TurnError) -> None:
+    def fail(self, error: FlueError) -> None:
         """It is settled ``failed`` or ``aborted``, or was never admitted."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
+
+    def begin(self, at_ms: int) -> None:
+        """Its actor took it up."""
+        self.started_at = at_ms
+        self.instance.running.append(self)
+
+    @property
+    def settled(self) -> bool:
+        """True once its outcome is known here."""
+        return self._outcome is not None and self._outcome.done()
 
     def discard(self) -> None:
         """Stop watching, because it was never admitted."""
@@ -99,12 +114,13 @@ def _retrieve(outcome: "asyncio.Future[PromptResult]") -> None:
 class LiveInstance:
     """What one instance has under way: created with its first input, dropped when nothing is left and nobody reads."""
 
-    __slots__ = ("_sessions", "feed", "key", "pending")
+    __slots__ = ("_sessions", "feed", "key", "pending", "running")
 
     def __init__(self, key: AgentKey) -> None:
         self.key = key
         self.pending = 0
         self.feed = Feed()
+        self.running: list[Pending] = []
         self._sessions: dict[str, int] = {}
 
     def add(self, session: str) -> None:
@@ -151,9 +167,12 @@ class LiveInstances:
         self.pending += 1
         return instance
 
-    def leave(self, instance: LiveInstance, session: str) -> None:
+    def leave(self, pending: Pending) -> None:
         """One input is settled or was refused. Readers keep the feed alive on their own."""
-        instance.remove(session)
+        instance = pending.instance
+        if pending in instance.running:
+            instance.running.remove(pending)
+        instance.remove(pending.submission.session)
         self.pending -= 1
         if instance.pending == 0:
             del self._instances[instance.key]

@@ -10,7 +10,7 @@ Rules of the context, checked as messages arrive, so a turn costs the same at 10
 
 from collections.abc import Iterable
 
-from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, tool_calls_of
+from flue_actors.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, tool_calls_of
 
 
 class Transcript:
@@ -41,9 +41,10 @@ class Transcript:
         """What the model is shown: valid for a provider at any moment."""
         return tuple(self._context)
 
-    def unanswered(self) -> tuple[str, ...]:
-        """Ids of the calls of the last reply that have no result yet."""
-        return tuple([call_id for call_id in self._awaited if call_id not in self._results])
+    def unanswered(self) -> tuple[ToolCall, ...]:
+        """The calls of the last reply that have no result yet."""
+        calls = tool_calls_of(self._waiting) if self._waiting is not None else ()
+        return tuple([call for call in calls if call.id not in self._results])
 
     def _add_reply(self, message: AssistantMessage) -> None:
         calls = tool_calls_of(message)

@@ -1,0 +1,139 @@
+"""Accepting inputs: checked, counted, recorded durably, and only then handed to the instance's mailbox.
+
+One code path for every transport, so acceptance order is the store's order. The hand-over hangs on the store's answer,
+not on the sender: a sender who leaves in the middle leaves a whole submission or none.
+"""
+
+import asyncio
+from collections.abc import Callable
+from math import ceil
+from typing import Final
+
+import msgspec
+
+from flue_actors.agent_ref import IfBusy
+from flue_actors.definition.guards import Principal
+from flue_actors.errors import (
+    DrainingError,
+    InvalidRequestError,
+    OverloadedError,
+    QueueFullError,
+    SessionBusyError,
+)
+from flue_actors.ids import AgentKey, check_instance_id, check_session_name
+from flue_actors.services import Services
+from flue_actors.storage import Admit, Submission
+from flue_actors.submissions import DispatchInput, Input, LiveInstance, LiveInstances, Pending, encode_input
+
+Deliver = Callable[[Pending], None]
+_encode = msgspec.json.Encoder().encode
+_SMOOTHING: Final = 0.1
+
+
+class Admission:
+    """Lets inputs in, while `open`. ``deliver`` gets each one once it is durable, in acceptance order."""
+
+    def __init__(self, services: Services, instances: LiveInstances, deliver: Deliver) -> None:
+        self._services = services
+        self._instances = instances
+        self._deliver = deliver
+        self._seconds = 1.0  # moving average of how long an input takes
+        self.open = True
+
+    async def admit(
+        self,
+        key: AgentKey,
+        session: str,
+        given: Input,
+        *,
+        if_busy: IfBusy = "queue",
+        principal: Principal | None = None,
+        lane: bool = False,
+        max_queued: int | None = None,
+        watch: bool = False,
+    ) -> Pending:
+        """Record an input; returns when it is on disk.
+
+        Args:
+            lane: True when sessions of this instance run side by side, so "busy" means the session.
+            max_queued: The agent's own limit, instead of the settings'.
+
+        Raises:
+            InvalidRequestError, SessionBusyError, QueueFullError, DrainingError, OverloadedError, StoreError:
+                Nothing was admitted.
+        """
+        check_instance_id(key.id)
+        check_session_name(session)
+        payload = _payload(given)
+        self._check_room(key, session, if_busy, lane, max_queued)
+        pending = self._enter(key, session, given, payload, principal, watch)
+        accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        write = self._services.store.commit(self._services.fence, Admit(pending.submission))
+
+        def recorded(write: "asyncio.Future[int]") -> None:
+            error = write.exception()
+            if error is not None:
+                pending.discard()
+                self.leave(pending)
+                if not accepted.cancelled():
+                    accepted.set_exception(error)
+                return
+            pending.submission = msgspec.structs.replace(pending.submission, seq=write.result())
+            self._deliver(pending)
+            if not accepted.cancelled():
+                accepted.set_result(None)
+
+        write.add_done_callback(recorded)
+        await accepted
+        return pending
+
+    def leave(self, pending: Pending, seconds: float | None = None) -> None:
+        """An input is settled (after ``seconds`` of work) or was refused."""
+        self._instances.leave(pending)
+        if seconds is not None:
+            self._seconds += (seconds - self._seconds) * _SMOOTHING
+
+    def _check_room(self, key: AgentKey, session: str, if_busy: IfBusy, lane: bool, max_queued: int | None) -> None:
+        settings = self._services.settings
+        if not self.open:
+            raise DrainingError(retry_after=ceil(settings.drain_timeout))
+        if self._instances.pending >= settings.max_pending:
+            raise OverloadedError(retry_after=1)
+        instance = self._instances.get(key)
+        if instance is None:
+            return
+        if if_busy == "reject" and (instance.pending_in(session) if lane else instance.pending):
+            raise SessionBusyError(meta={"queued": instance.pending})
+        limit = settings.max_queued if max_queued is None else max_queued
+        if instance.pending >= limit:
+            wait = max(1, ceil(instance.pending * self._seconds))
+            raise QueueFullError(retry_after=wait, meta={"queued": instance.pending, "limit": limit})
+
+    def _enter(
+        self, key: AgentKey, session: str, given: Input, payload: bytes, principal: Principal | None, watch: bool
+    ) -> Pending:
+        services = self._services
+        dispatched = isinstance(given, DispatchInput)
+        submission = Submission(
+            id=services.ids.submission(),
+            key=key,
+            session=session,
+            kind="dispatch" if dispatched else "direct",
+            payload=payload,
+            accepted_at=services.clock.now_ms(),
+            dispatch_id=services.ids.dispatch() if dispatched else None,
+            principal=None if principal is None else _encode(principal),
+        )
+        instance: LiveInstance = self._instances.enter(key, session)
+        return Pending(submission, instance, principal=principal, watch=watch)
+
+
+def _payload(given: Input) -> bytes:
+    if isinstance(given, DispatchInput):
+        return encode_input(given)  # checked where the snapshot was taken
+    if not given.message.strip():
+        raise InvalidRequestError("The message is blank.", details="Send a message with some text in it.")
+    try:
+        return encode_input(given)
+    except UnicodeEncodeError:
+        raise InvalidRequestError("The message is not valid Unicode.", details="Send valid UTF-8.") from None

@@ -1,0 +1,119 @@
+"""The actor of one agent instance: takes accepted inputs one at a time and settles each exactly once.
+
+Its mailbox holds `Pending` submissions. Whatever ends an input (an answer, a failure, an abort, its deadline), the
+outcome is written first and told second.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final, Protocol
+
+from flue_actors.actors import Actor, Address
+from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.errors import ConfigError, FlueError, InternalError, StoreError, TurnError
+from flue_actors.ids import AgentKey
+from flue_actors.operation import Operation
+from flue_actors.services import Services
+from flue_actors.session import Session
+from flue_actors.storage import Outcome
+from flue_actors.submissions import Pending
+
+logger = logging.getLogger("flue_actors.agents")
+
+SESSIONS_IN_MEMORY: Final = 16
+"""Transcripts one active instance keeps; others are read again when they are needed."""
+
+
+class AgentHost(Protocol):
+    """What an agent's actor needs from the runtime around it."""
+
+    @property
+    def services(self) -> Services:
+        """Store, models, clock and so on."""
+        ...
+
+    def enter(self) -> None:
+        """Bind the running task to this runtime."""
+        ...
+
+    async def resolve(self, pending: Pending) -> ResolvedAgent:
+        """The agent's configuration for this input. Raises ConfigError, UnknownAgentError."""
+        ...
+
+
+class AgentActor(Actor):
+    """Handles the submissions of one ``(agent, id)``. Sessions stay in memory while the actor does."""
+
+    def __init__(self, address: Address, host: AgentHost) -> None:
+        super().__init__()
+        self._key = AgentKey(address.kind, address.id)
+        self._host = host
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lanes = False
+
+    def lane_of(self, message: Pending) -> Hashable | None:
+        """With ``concurrency="session"``, sessions run side by side."""
+        return message.submission.session if self._lanes else None
+
+    async def on_receive(self, message: Pending) -> None:
+        """Work on one submission until it is settled.
+
+        Raises:
+            FlueError: It could not be settled here; whoever handed it over has to.
+        """
+        self._host.enter()
+        message.begin(self._host.services.clock.now_ms())
+        name = message.submission.session
+        session = await self._open(name)
+        operation = Operation(self._host.services, session, message)
+        try:
+            await self._work(operation, message)
+        except StoreError:
+            self._sessions.pop(name, None)  # what is in memory is no longer what is stored
+            raise
+
+    async def _work(self, operation: Operation, pending: Pending) -> None:
+        try:
+            agent = await self._host.resolve(pending)
+            self._adopt(agent)
+            pending.complete(await operation.run(agent))
+        except asyncio.CancelledError:
+            error = self.context.interrupted or InternalError()
+            await self._settle(operation, pending, error)
+            raise
+        except StoreError:
+            raise
+        except FlueError as error:
+            await self._settle(operation, pending, error)
+        except Exception as error:
+            logger.exception("submission %s of %s failed", pending.submission_id, self._key)
+            await self._settle(operation, pending, InternalError(dev=repr(error)))
+
+    async def _settle(self, operation: Operation, pending: Pending, error: FlueError) -> None:
+        if isinstance(error, ConfigError):
+            logger.error("%s: %s %s", self._key, error.message, error.dev, exc_info=error)
+            error = InternalError(dev=error.message)
+        failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
+        outcome: Outcome = "aborted" if failure.type == "aborted" else "failed"
+        await operation.fail(failure, outcome)
+        pending.fail(failure)
+
+    async def _open(self, name: str) -> Session:
+        session = self._sessions.get(name)
+        if session is None:
+            session = await Session.load(self._host.services.store, self._key, name)
+            self._sessions[name] = session
+            if len(self._sessions) > SESSIONS_IN_MEMORY:
+                self._sessions.popitem(last=False)
+        else:
+            self._sessions.move_to_end(name)
+        return session
+
+    def _adopt(self, agent: ResolvedAgent) -> None:
+        """The configuration says whether sessions run side by side; what waits is looked at anew when that changes."""
+        lanes = agent.concurrency == "session"
+        if lanes != self._lanes:
+            self._lanes = lanes
+            self.context.reschedule()

@@ -1,0 +1,397 @@
+"""`Runtime`: agents, a store, models and an actor system, put together. Embed it, or serve it with the gateway.
+
+async with Runtime(agents={"joke-teller": agent}, store=sqlite("x.db")) as runtime:
+    answer = await runtime.ref("joke-teller", "u1").prompt("hi")
+"""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Self
+
+import msgspec
+
+from flue_actors import context
+from flue_actors.actors import ActorLimits, ActorSystem, SystemSnapshot
+from flue_actors.admission import Admission
+from flue_actors.agent_actor import AgentActor
+from flue_actors.agent_ref import DispatchReceipt, IfBusy
+from flue_actors.clock import Clock, SystemClock
+from flue_actors.definition.agent import AgentContext, CreatedAgent, ResolvedAgent
+from flue_actors.definition.guards import Principal
+from flue_actors.definition.project import AgentDefinition
+from flue_actors.definition.settings import Settings
+from flue_actors.errors import (
+    ConfigError,
+    DrainingError,
+    FlueError,
+    InternalError,
+    InterruptedTurnError,
+    NotStartedError,
+    TurnError,
+    UnknownAgentError,
+)
+from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
+from flue_actors.memory import memory_store
+from flue_actors.models.limiter import LimiterStatistics
+from flue_actors.models.registry import ModelRegistry
+from flue_actors.observing import Observer, Observers, Unsubscribe
+from flue_actors.recovery import settle_leftovers
+from flue_actors.refs import LocalAgentRef
+from flue_actors.services import Services
+from flue_actors.settling import settle_unworked
+from flue_actors.storage import Store, StoreStatistics
+from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
+
+logger = logging.getLogger("flue_actors.runtime")
+
+State = Literal["new", "starting", "running", "draining", "stopped"]
+
+
+class RuntimeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole runtime at one moment. ``pending`` counts accepted inputs that are not settled."""
+
+    state: State
+    agents: tuple[str, ...]
+    instances: int
+    pending: int
+    actors: SystemSnapshot
+    store: StoreStatistics
+    models: dict[str, LimiterStatistics]
+
+
+class Runtime:
+    """Agents that keep working with their users. Everything it uses can be handed in; nothing is global.
+
+    Args:
+        agents: By name; values come from `create_agent` (or are whole definitions with guards).
+        store: Where conversations live; default `memory_store()`.
+        settings: Limits and timeouts.
+        env: What initializers see as ``ctx.env``; default the process's environment.
+        clock, rng: Wall clock and randomness, for ids and jitter.
+    """
+
+    def __init__(
+        self,
+        agents: Mapping[str, CreatedAgent | AgentDefinition] | None = None,
+        *,
+        store: Store | None = None,
+        settings: Settings | None = None,
+        env: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings if settings is not None else Settings()
+        self.state: State = "new"
+        self._store = store if store is not None else memory_store()
+        self._env = env if env is not None else os.environ
+        self._clock = clock if clock is not None else SystemClock()
+        self._rng = rng if rng is not None else random.Random()
+        self._models = ModelRegistry()
+        self._observers = Observers()
+        self._instances = LiveInstances()
+        self._definitions: dict[str, AgentDefinition] = {}
+        self._names: dict[str, str] = {}  # every name and alias -> canonical name
+        self._resolved: dict[str, ResolvedAgent] = {}  # the newest configuration each agent had
+        self._system = self._make_system()
+        self._services: Services | None = None
+        self._admission: Admission | None = None
+        self._settling: set[asyncio.Task[None]] = set()
+        self.redefine(agents or {})
+
+    # -- definitions ----------------------------------------------------------------------------------------------
+
+    def redefine(self, agents: Mapping[str, CreatedAgent | AgentDefinition]) -> None:
+        """Use these agents from now on. A running turn keeps its configuration; the next input uses the new one.
+
+        Raises:
+            ConfigError: A name or alias is used twice.
+        """
+        definitions: dict[str, AgentDefinition] = {}
+        names: dict[str, str] = {}
+        for name, value in agents.items():
+            definition = _definition(name, value)
+            definitions[definition.name] = definition
+            for each in (definition.name, *definition.aliases):
+                if names.setdefault(each, definition.name) != definition.name:
+                    raise ConfigError(f'Two agents are called "{each}".')
+        self._definitions, self._names = definitions, names
+        for name in definitions:
+            self._register(name)
+
+    def use_store(self, store: Store) -> None:
+        """Keep conversations there; before `start` only.
+
+        Raises:
+            ConfigError: The runtime has started.
+        """
+        if self.state != "new":
+            raise ConfigError("The store is chosen before the runtime starts.")
+        self._store = store
+
+    def definition(self, agent: CreatedAgent | str) -> AgentDefinition:
+        """The agent's current definition, by name, alias, or value.
+
+        Raises:
+            UnknownAgentError: This runtime has no such agent.
+        """
+        if isinstance(agent, CreatedAgent):
+            for definition in self._definitions.values():
+                if definition.agent is agent:
+                    return definition
+            raise UnknownAgentError("This agent is not defined in this runtime.")
+        name = self._names.get(agent)
+        if name is None:
+            raise UnknownAgentError()
+        return self._definitions[name]
+
+    @property
+    def agents(self) -> tuple[AgentDefinition, ...]:
+        """Every agent, by name."""
+        return tuple([self._definitions[name] for name in sorted(self._definitions)])
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """True while it takes work."""
+        return self.state == "running"
+
+    @property
+    def draining(self) -> bool:
+        """True from the beginning of `stop` on."""
+        return self.state in {"draining", "stopped"}
+
+    async def start(self) -> None:
+        """Open the store, settle what an earlier process left, and take work.
+
+        Raises:
+            ConfigError: It was started before.
+            StoreError: The store cannot be used.
+        """
+        if self.state != "new":
+            raise ConfigError("A runtime starts once; make a new one.")
+        self.state = "starting"
+        try:
+            self._services = services = await self._open()
+        except BaseException:
+            self.state = "new"
+            raise
+        await self._system.start()
+        await settle_leftovers(services)
+        self._admission = Admission(services, self._instances, self._deliver)
+        self.state = "running"
+
+    async def stop(self) -> None:
+        """Take no more work, let what runs finish within ``settings.drain_timeout``, settle the rest, close the store.
+
+        Idempotent.
+        """
+        if self.state != "running":
+            return
+        self.state = "draining"
+        await self._system.stop(timeout=self.settings.drain_timeout)
+        while self._settling:
+            await asyncio.wait(self._settling)
+        await self._models.aclose()
+        await self._store.close()
+        self.state = "stopped"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # -- use ------------------------------------------------------------------------------------------------------
+
+    def ref(self, agent: CreatedAgent | str, id: str) -> LocalAgentRef:
+        """The address of one instance; nothing happens until it is sent something.
+
+        Raises:
+            UnknownAgentError: This runtime has no such agent.
+        """
+        return LocalAgentRef(self, AgentKey(self.definition(agent).name, id))
+
+    async def dispatch(
+        self,
+        agent: CreatedAgent | str,
+        *,
+        id: str,
+        input: Any,
+        session: str = DEFAULT_SESSION,
+        principal: Principal | None = None,
+    ) -> DispatchReceipt:
+        """Hand an event (JSON) to an instance; returns when it is durably accepted.
+
+        Raises:
+            UnknownAgentError: This runtime has no such agent.
+            InvalidRequestError: A blank or impossible id or session, or ``input`` is not JSON.
+            QueueFullError, DrainingError, OverloadedError, StoreError: Nothing was accepted.
+        """
+        return await self.ref(agent, id).session(session).dispatch(input, principal=principal)
+
+    def observe(self, observer: Observer) -> Unsubscribe:
+        """Call ``observer`` with every event of every agent, synchronously; returns how to stop that."""
+        return self._observers.add(observer)
+
+    def register_provider(self, name: str, **options: Any) -> None:
+        """Add a model provider; see `ModelRegistry.register_provider`."""
+        self._models.register_provider(name, **options)
+
+    def configure_provider(self, name: str, **options: Any) -> None:
+        """Patch how a provider is reached; see `ModelRegistry.configure_provider`."""
+        self._models.configure_provider(name, **options)
+
+    @property
+    def models(self) -> ModelRegistry:
+        """The models this runtime can reach."""
+        return self._models
+
+    def bind(self) -> AbstractContextManager[None]:
+        """Inside, the module-level `dispatch`, `observe` and so on mean this runtime."""
+        return context.bound(self)
+
+    def snapshot(self) -> RuntimeSnapshot:
+        """Everything countable, now."""
+        return RuntimeSnapshot(
+            state=self.state,
+            agents=tuple(sorted(self._definitions)),
+            instances=len(self._instances),
+            pending=self._instances.pending,
+            actors=self._system.snapshot(),
+            store=self._store.statistics(),
+            models=self._models.statistics(),
+        )
+
+    # -- what refs and actors need --------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """Where conversations live."""
+        return self._store
+
+    @property
+    def services(self) -> Services:
+        """What turns use. Raises NotStartedError."""
+        if self._services is None:
+            raise NotStartedError
+        return self._services
+
+    def live(self, key: AgentKey) -> LiveInstance | None:
+        """What the instance has under way, if anything."""
+        return self._instances.get(key)
+
+    def enter(self) -> None:
+        """Bind the running task to this runtime."""
+        context.enter(self)
+
+    async def admit(
+        self, key: AgentKey, session: str, given: Input, *, if_busy: IfBusy, principal: Principal | None, watch: bool
+    ) -> Pending:
+        """Accept an input; see `Admission.admit`.
+
+        Raises:
+            NotStartedError, DrainingError: The runtime takes no work.
+        """
+        if self._admission is None:
+            raise NotStartedError
+        if self.state != "running":
+            raise DrainingError(retry_after=self.settings.drain_timeout)
+        newest = self._resolved.get(key.agent)
+        return await self._admission.admit(
+            key,
+            session,
+            given,
+            if_busy=if_busy,
+            principal=principal,
+            lane=newest is not None and newest.concurrency == "session",
+            max_queued=newest.max_queued if newest is not None else None,
+            watch=watch,
+        )
+
+    async def resolve(self, pending: Pending) -> ResolvedAgent:
+        """The agent's configuration for this input.
+
+        Raises:
+            ConfigError: The definition is wrong; UnknownAgentError: it is gone.
+        """
+        key = pending.submission.key
+        definition = self.definition(key.agent)
+        agent = await definition.agent.resolve(
+            AgentContext(agent=key.agent, id=key.id, env=self._env, principal=pending.principal)
+        )
+        self._resolved[key.agent] = agent
+        return agent
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _make_system(self) -> ActorSystem:
+        settings = self.settings
+        limits = ActorLimits(
+            mailbox_size=settings.max_pending,  # admission is the bound; nothing admitted may find the mailbox full
+            passivate_after=settings.passivate_after,
+            max_active=settings.max_active,
+            cancel_grace=settings.cancel_grace,
+        )
+        return ActorSystem(limits=limits, rng=self._rng)
+
+    def _register(self, name: str) -> None:
+        self._system.register(name, lambda address: AgentActor(address, self))
+
+    async def _open(self) -> Services:
+        fence = await self._store.open()
+        return Services(
+            store=self._store,
+            fence=fence,
+            models=self._models,
+            settings=self.settings,
+            observers=self._observers,
+            clock=self._clock,
+            ids=Ids(self._clock, self._rng),
+            rng=self._rng,
+            run_blocking=self._system.run_blocking,
+        )
+
+    def _deliver(self, pending: Pending) -> None:
+        """Put an accepted input into its instance's mailbox. However the mailbox ends it, it gets settled."""
+        key = pending.submission.key
+        reply = self._system.ref(key.agent, key.id).ask(pending, message_id=pending.submission_id)
+        reply.future.add_done_callback(lambda reply: self._answered(pending, reply))
+
+    def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
+        assert self._admission is not None
+        error = reply.exception()
+        if pending.settled:
+            self._admission.leave(pending)
+            return
+        failure = self._failure(error)
+        task = asyncio.ensure_future(settle_unworked(self.services, pending, failure))
+        self._settling.add(task)
+        task.add_done_callback(lambda task: self._settled_unworked(pending, failure, task))
+
+    def _settled_unworked(self, pending: Pending, failure: FlueError, task: "asyncio.Task[None]") -> None:
+        assert self._admission is not None
+        self._settling.discard(task)
+        self._admission.leave(pending)
+        pending.fail(failure)
+
+    def _failure(self, error: BaseException | None) -> FlueError:
+        """What a submission that its actor could not settle is settled with."""
+        if self.draining:
+            return InterruptedTurnError()
+        if isinstance(error, TurnError):
+            return error
+        if error is not None:
+            logger.error("an accepted input could not be worked on", exc_info=error)
+        return InternalError(dev=repr(error))
+
+
+def _definition(name: str, value: CreatedAgent | AgentDefinition) -> AgentDefinition:
+    if isinstance(value, AgentDefinition):
+        return value
+    return AgentDefinition(name=value.name or name, agent=value, aliases=value.aliases)

@@ -1,0 +1,128 @@
+"""Runs the tool calls of one reply: side by side, results in the order of the calls, nothing escapes.
+
+Whatever a tool does (raises, hangs, answers rubbish, raises SystemExit), the model gets a result that says so, and only
+that call is affected.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from flue_actors import events
+from flue_actors.conversation.turn import error_result, refused
+from flue_actors.definition.guards import Principal
+from flue_actors.definition.tools import Tool, ToolContext
+from flue_actors.emitting import Emitter
+from flue_actors.errors import ToolArgumentsError, ToolError
+from flue_actors.ids import AgentKey
+from flue_actors.messages import TextContent, ToolCall, ToolResultMessage
+from flue_actors.services import Services
+
+logger = logging.getLogger("flue_actors.tools")
+
+HANG_GRACE: Final = 5.0
+"""Seconds a timed-out tool gets to end after its cancellation; then its task is left to itself and counted."""
+
+
+class ToolRunner:
+    """Runs calls for one operation."""
+
+    __slots__ = ("_emitter", "_key", "_principal", "_services", "_session", "_timeout", "_tools")
+
+    def __init__(
+        self,
+        services: Services,
+        tools: Mapping[str, Tool],
+        emitter: Emitter,
+        *,
+        key: AgentKey,
+        session: str,
+        principal: Principal | None,
+        timeout: float,
+    ) -> None:
+        self._services = services
+        self._tools = tools
+        self._emitter = emitter
+        self._key = key
+        self._session = session
+        self._principal = principal
+        self._timeout = timeout
+
+    async def run(self, calls: Sequence[ToolCall]) -> tuple[ToolResultMessage, ...]:
+        """The results of all calls, in their order. Cancelling cancels every call and waits for them."""
+        tasks = [asyncio.ensure_future(self._attend(call)) for call in calls]
+        try:
+            return tuple(await asyncio.gather(*tasks))
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
+
+    async def _attend(self, call: ToolCall) -> ToolResultMessage:
+        started = asyncio.get_running_loop().time()
+        self._emitter.emit(events.ToolStart, tool_name=call.name, tool_call_id=call.id, args=call.arguments)
+        result = refused(call, self._tools, self._services.clock.now_ms())
+        if result is None:
+            result = await self._run(call, self._tools[call.name])
+        self._emitter.emit(
+            events.ToolCallEnd,
+            tool_name=call.name,
+            tool_call_id=call.id,
+            is_error=result.is_error,
+            result=events.ToolOutput(result.content, result.details),
+            duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
+        )
+        return result
+
+    async def _run(self, call: ToolCall, tool: Tool) -> ToolResultMessage:
+        context = ToolContext(
+            tool_call_id=call.id, agent=self._key, session=self._session, principal=self._principal, tool=tool.name
+        )
+        timeout = self._timeout if tool.timeout is None else tool.timeout
+        work = asyncio.ensure_future(self._invoke(call, tool, context))
+        try:
+            await asyncio.wait({work}, timeout=timeout)
+            if not work.done():
+                return await self._give_up(call, work, context, timeout)
+        except asyncio.CancelledError:
+            context.cancel()
+            work.cancel()
+            await asyncio.wait({work})
+            raise
+        if work.cancelled():
+            return self._error(call, "The tool was cancelled before it finished.")
+        return work.result()
+
+    async def _invoke(self, call: ToolCall, tool: Tool, context: ToolContext) -> ToolResultMessage:
+        try:
+            text = await tool.execute(tool.bind(call.arguments), context, self._services.run_blocking)
+        except (ToolArgumentsError, ToolError) as error:
+            return self._error(call, error.message)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # also SystemExit: a tool must not end the process
+            logger.warning("tool %s of %s raised", call.name, self._key, exc_info=error)
+            return self._error(call, f"{type(error).__name__}: {error}")
+        return ToolResultMessage(
+            tool_call_id=call.id,
+            tool_name=call.name,
+            content=(TextContent(text=text),),
+            is_error=False,
+            timestamp=self._services.clock.now_ms(),
+            details={"customTool": call.name},
+        )
+
+    async def _give_up(
+        self, call: ToolCall, work: "asyncio.Future[ToolResultMessage]", context: ToolContext, timeout: float
+    ) -> ToolResultMessage:
+        context.cancel()
+        work.cancel()
+        await asyncio.wait({work}, timeout=HANG_GRACE)
+        if not work.done():
+            logger.error("tool %s of %s ignores its cancellation; left behind", call.name, self._key)
+        return self._error(call, f"The tool did not finish within {timeout:g} seconds. Its outcome is unknown.")
+
+    def _error(self, call: ToolCall, text: str) -> ToolResultMessage:
+        return error_result(call, text, self._services.clock.now_ms())
