@@ -18,6 +18,9 @@ KEEPALIVE: Final = 55.0
 DRAIN: Final = 0.25
 """Seconds to wait for the end of a response whose reply is whole: only then its connection can be used again."""
 
+TIMEOUT: Final = httpx2.Timeout(None, connect=10.0)
+"""Only connecting is timed here: silence is the session's, and a read timer is 10 % of the CPU of a delta."""
+
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -79,7 +82,11 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
 
 async def _send(sdk: anthropic.AsyncAnthropic, body: bytes) -> httpx2.Response:
     return await sdk.post(
-        "/v1/messages", cast_to=httpx2.Response, content=body, options={"headers": _JSON}, stream=True
+        "/v1/messages",
+        cast_to=httpx2.Response,
+        content=body,
+        options={"headers": _JSON, "timeout": TIMEOUT},
+        stream=True,
     )
 
 
