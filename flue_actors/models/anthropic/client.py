@@ -12,7 +12,7 @@ from flue_actors.models.protocol import ModelEvent, ModelRequest
 from flue_actors.models.transport import Transport
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
+    from flue_actors.models.anthropic.sdk import MessagesEndpoint
 
 
 class AnthropicClient:
@@ -22,7 +22,7 @@ class AnthropicClient:
         self._transport = transport
         self._info_of = info_of
         self._max_connections = max_connections
-        self._sdk: AsyncAnthropic | None = None
+        self._endpoint: MessagesEndpoint | None = None
 
     @property
     def api(self) -> str:
@@ -40,16 +40,16 @@ class AnthropicClient:
             ModelError: As the port says; also when no API key is configured.
             ModelRefusedError: The model declined to answer.
         """
-        if self._sdk is None:
+        if self._endpoint is None:
             await self.load()
-        from flue_actors.models.anthropic.sdk import drain, open_sdk, open_stream
+        from flue_actors.models.anthropic.sdk import MessagesEndpoint, drain
 
-        if self._sdk is None:
-            self._sdk = open_sdk(self._transport, self._max_connections)
+        if self._endpoint is None:
+            self._endpoint = MessagesEndpoint(self._transport, self._max_connections)
         info = self._info_of(request.model)
         body = encode_body(request_body(request, info))
         decoder = StreamDecoder(info.prices)
-        async with open_stream(self._sdk, body) as chunks:
+        async with self._endpoint.stream(body) as chunks:
             async for chunk in chunks:
                 events = decoder.feed(chunk)
                 if decoder.done:
@@ -62,6 +62,6 @@ class AnthropicClient:
 
     async def aclose(self) -> None:
         """Close connections. Idempotent."""
-        sdk, self._sdk = self._sdk, None
-        if sdk is not None:
-            await sdk.close()
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            await endpoint.aclose()
