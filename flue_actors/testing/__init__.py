@@ -1,0 +1,1 @@
+"""The test kit shipped with the project: virtual time, probes and doubles."""
