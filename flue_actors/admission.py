@@ -23,7 +23,7 @@ from flue_actors.errors import (
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Submission
-from flue_actors.submissions import DispatchInput, Input, LiveInstance, LiveInstances, Pending, encode_input
+from flue_actors.submissions import DispatchInput, Input, LiveInstances, Pending, encode_input
 
 Deliver = Callable[[Pending], None]
 _encode = msgspec.json.Encoder().encode
@@ -73,8 +73,7 @@ class Admission:
         def recorded(write: "asyncio.Future[int]") -> None:
             error = write.exception()
             if error is not None:
-                pending.discard()
-                self.leave(pending)
+                pending.refuse()
                 if not accepted.cancelled():
                     accepted.set_exception(error)
                 return
@@ -87,11 +86,9 @@ class Admission:
         await accepted
         return pending
 
-    def leave(self, pending: Pending, seconds: float | None = None) -> None:
-        """An input is settled (after ``seconds`` of work) or was refused."""
-        self._instances.leave(pending)
-        if seconds is not None:
-            self._seconds += (seconds - self._seconds) * _SMOOTHING
+    def worked(self, seconds: float) -> None:
+        """An input took this long: what Retry-After is estimated from."""
+        self._seconds += (seconds - self._seconds) * _SMOOTHING
 
     def _check_room(self, key: AgentKey, session: str, if_busy: IfBusy, lane: bool, max_queued: int | None) -> None:
         settings = self._services.settings
@@ -124,8 +121,7 @@ class Admission:
             dispatch_id=services.ids.dispatch() if dispatched else None,
             principal=None if principal is None else _encode(principal),
         )
-        instance: LiveInstance = self._instances.enter(key, session)
-        return Pending(submission, instance, principal=principal, watch=watch)
+        return Pending(submission, self._instances, principal=principal, watch=watch)
 
 
 def _payload(given: Input) -> bytes:

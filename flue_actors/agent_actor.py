@@ -38,6 +38,10 @@ class AgentHost(Protocol):
         """Bind the running task to this runtime."""
         ...
 
+    def worked(self, seconds: float) -> None:
+        """An input took this long."""
+        ...
+
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input. Raises ConfigError, UnknownAgentError."""
         ...
@@ -67,38 +71,40 @@ class AgentActor(Actor):
         message.begin(self._host.services.clock.now_ms())
         name = message.submission.session
         session = await self._open(name)
-        operation = Operation(self._host.services, session, message)
+        started = asyncio.get_running_loop().time()
         try:
-            await self._work(operation, message)
+            await self._work(Operation(self._host.services, session, message), message)
         except StoreError:
             self._sessions.pop(name, None)  # what is in memory is no longer what is stored
             raise
+        finally:
+            self._host.worked(asyncio.get_running_loop().time() - started)
 
     async def _work(self, operation: Operation, pending: Pending) -> None:
         try:
             agent = await self._host.resolve(pending)
             self._adopt(agent)
-            pending.complete(await operation.run(agent))
+            self.context.expire_after(agent.durability.timeout)
+            await operation.run(agent)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
-            await self._settle(operation, pending, error)
+            await self._settle(operation, error)
             raise
         except StoreError:
             raise
         except FlueError as error:
-            await self._settle(operation, pending, error)
+            await self._settle(operation, error)
         except Exception as error:
             logger.exception("submission %s of %s failed", pending.submission_id, self._key)
-            await self._settle(operation, pending, InternalError(dev=repr(error)))
+            await self._settle(operation, InternalError(dev=repr(error)))
 
-    async def _settle(self, operation: Operation, pending: Pending, error: FlueError) -> None:
+    async def _settle(self, operation: Operation, error: FlueError) -> None:
         if isinstance(error, ConfigError):
             logger.error("%s: %s %s", self._key, error.message, error.dev, exc_info=error)
             error = InternalError(dev=error.message)
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         outcome: Outcome = "aborted" if failure.type == "aborted" else "failed"
         await operation.fail(failure, outcome)
-        pending.fail(failure)
 
     async def _open(self, name: str) -> Session:
         session = self._sessions.get(name)

@@ -19,7 +19,7 @@ from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.emitting import Emitter
 from flue_actors.errors import TurnError
-from flue_actors.events import PromptResult, PublicError
+from flue_actors.events import PublicError
 from flue_actors.messages import Message, TextContent, ToolResultMessage, UserMessage
 from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
@@ -57,7 +57,7 @@ class Operation:
             clock=services.clock,
         )
 
-    async def run(self, agent: ResolvedAgent) -> PromptResult:
+    async def run(self, agent: ResolvedAgent) -> None:
         """Work on the input until it is settled ``completed``.
 
         Raises:
@@ -78,7 +78,8 @@ class Operation:
             self._usage = call.usage
             step = loop.reply(reply.message)
             if isinstance(step, Finish):
-                return await self._finish(reply, step)
+                await self._finish(reply, step)
+                return
             await self._record(reply)
             results = step.results if isinstance(step, Stop) else await tools.run(step.calls)
             self._close_turn(reply, results)
@@ -120,6 +121,7 @@ class Operation:
             usage=self._usage,
             error=reason,
         )
+        self._pending.fail(error)
         emitter.emit(events.ErrorEvent, error=shown)
 
     def _claim(self, agent: ResolvedAgent) -> None:
@@ -195,7 +197,7 @@ class Operation:
             self._emitter.emit(events.MessageEnd, durable=entry.seq, message=result)
         self._end_turn(reply, results)
 
-    async def _finish(self, reply: Reply, step: Finish) -> PromptResult:
+    async def _finish(self, reply: Reply, step: Finish) -> None:
         """Settle ``completed`` together with the last reply, then show both."""
         result = prompt_result(reply.message, self._usage, step.stop_reason)
         entry = self._add(reply.message, "model", reply.turn_id)
@@ -225,8 +227,8 @@ class Operation:
             result=result,
             usage=self._usage,
         )
+        self._pending.complete(result)
         emitter.emit(events.Idle)
-        return result
 
     def _end_turn(self, reply: Reply, results: tuple[ToolResultMessage, ...]) -> None:
         self._emitter.emit(events.TurnEnd, purpose="agent", message=reply.message, tool_results=results)

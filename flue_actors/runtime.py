@@ -290,6 +290,11 @@ class Runtime:
         """Bind the running task to this runtime."""
         context.enter(self)
 
+    def worked(self, seconds: float) -> None:
+        """An input took this long: Retry-After is estimated from it."""
+        if self._admission is not None:
+            self._admission.worked(seconds)
+
     async def admit(
         self, key: AgentKey, session: str, given: Input, *, if_busy: IfBusy, principal: Principal | None, watch: bool
     ) -> Pending:
@@ -364,21 +369,11 @@ class Runtime:
         reply.future.add_done_callback(lambda reply: self._answered(pending, reply))
 
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
-        assert self._admission is not None
         error = reply.exception()
-        if pending.settled:
-            self._admission.leave(pending)
-            return
-        failure = self._failure(error)
-        task = asyncio.ensure_future(settle_unworked(self.services, pending, failure))
-        self._settling.add(task)
-        task.add_done_callback(lambda task: self._settled_unworked(pending, failure, task))
-
-    def _settled_unworked(self, pending: Pending, failure: FlueError, task: "asyncio.Task[None]") -> None:
-        assert self._admission is not None
-        self._settling.discard(task)
-        self._admission.leave(pending)
-        pending.fail(failure)
+        if not pending.settled:
+            task = asyncio.ensure_future(settle_unworked(self.services, pending, self._failure(error)))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
 
     def _failure(self, error: BaseException | None) -> FlueError:
         """What a submission that its actor could not settle is settled with."""

@@ -40,6 +40,7 @@ async def settle_unworked(services: Services, pending: Pending, error: FlueError
             )
     except StoreError:
         logger.exception("submission %s is settled at the next start", pending.submission_id)
+    pending.fail(error)
     submission = pending.submission
     pending.instance.feed.append(
         submission.id,

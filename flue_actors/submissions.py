@@ -38,13 +38,14 @@ decode_input = msgspec.json.Decoder(Input).decode
 class Pending:
     """One accepted input until it is settled: the `agent_ref.Submitted` its sender holds."""
 
-    __slots__ = ("_outcome", "_subscription", "instance", "principal", "started_at", "submission")
+    __slots__ = ("_instances", "_outcome", "_subscription", "instance", "principal", "started_at", "submission")
 
     def __init__(
-        self, submission: Submission, instance: "LiveInstance", *, principal: Principal | None, watch: bool
+        self, submission: Submission, instances: "LiveInstances", *, principal: Principal | None, watch: bool
     ) -> None:
+        self._instances = instances
         self.submission = submission
-        self.instance = instance
+        self.instance = instance = instances.enter(submission.key, submission.session)
         self.principal = principal
         self.started_at = 0  # milliseconds since the epoch; 0 until it runs
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
@@ -80,14 +81,16 @@ class Pending:
         return await asyncio.shield(self.outcome)
 
     def complete(self, result: PromptResult) -> None:
-        """It is settled ``completed``."""
+        """It is settled ``completed``. What settles first counts."""
         if not self.outcome.done():
             self.outcome.set_result(result)
+            self._instances.leave(self)
 
     def fail(self, error: FlueError) -> None:
-        """It is settled ``failed`` or ``aborted``, or was never admitted."""
+        """It is settled ``failed`` or ``aborted``. What settles first counts."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
+            self._instances.leave(self)
 
     def begin(self, at_ms: int) -> None:
         """Its actor took it up."""
@@ -99,10 +102,11 @@ class Pending:
         """True once its outcome is known here."""
         return self._outcome is not None and self._outcome.done()
 
-    def discard(self) -> None:
-        """Stop watching, because it was never admitted."""
+    def refuse(self) -> None:
+        """It was never admitted: nobody has seen it."""
         if self._subscription is not None:
             self._subscription.close()
+        self._instances.leave(self)
 
 
 def _retrieve(outcome: "asyncio.Future[PromptResult]") -> None:

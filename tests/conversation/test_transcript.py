@@ -1,0 +1,69 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flue_actors.conversation.transcript import Transcript
+from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, tool_calls_of
+from tests.conversation.build import reply, result, user
+
+
+def test_text_messages_are_shown_in_order() -> None:
+    messages = [user("a"), reply("b"), user("c")]
+    assert Transcript(messages).context() == tuple(messages)
+
+
+def test_a_reply_with_calls_is_shown_once_every_result_is_there() -> None:
+    transcript = Transcript([user(), reply("", "1", "2"), result("1")])
+    assert transcript.context() == (user(),)
+    transcript.add(result("2"))
+    assert transcript.context() == (user(), reply("", "1", "2"), result("1"), result("2"))
+
+
+def test_results_are_shown_in_the_order_of_the_calls() -> None:
+    transcript = Transcript([user(), reply("", "1", "2"), result("2", "b"), result("1", "a")])
+    assert transcript.context()[2:] == (result("1", "a"), result("2", "b"))
+
+
+def test_failed_and_aborted_replies_are_left_out() -> None:
+    assert Transcript([user(), reply(stop="error"), reply(stop="aborted")]).context() == (user(),)
+
+
+def test_an_empty_reply_is_left_out() -> None:
+    assert Transcript([user(), reply("")]).context() == (user(),)
+
+
+def test_an_orphaned_result_is_left_out() -> None:
+    assert Transcript([user(), result("9")]).context() == (user(),)
+
+
+def test_a_reply_whose_results_never_came_is_left_out_for_good() -> None:
+    transcript = Transcript([user("a"), reply("", "1"), user("b"), result("1")])
+    assert transcript.context() == (user("a"), user("b"))
+
+
+def test_open_calls_are_known_until_they_are_answered() -> None:
+    transcript = Transcript([user(), reply("", "1", "2"), result("1")])
+    assert [call.id for call in transcript.unanswered()] == ["2"]
+    transcript.add(result("2"))
+    assert transcript.unanswered() == ()
+
+
+_ids = st.sampled_from(["1", "2", "3"])
+_messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(user),
+    st.builds(
+        lambda ids, stop: reply("", *ids, stop=stop), st.lists(_ids, unique=True), st.sampled_from([None, "error"])
+    ),
+    st.builds(result, _ids),
+)
+
+
+@given(st.lists(_messages, max_size=30))
+def test_any_history_gives_a_context_a_provider_accepts(messages: list[Message]) -> None:
+    context = Transcript(messages).context()
+    for place, message in enumerate(context):
+        if isinstance(message, AssistantMessage):
+            wanted = [call.id for call in tool_calls_of(message)]
+            answers = context[place + 1 : place + 1 + len(wanted)]
+            assert [answer.tool_call_id for answer in answers if isinstance(answer, ToolResultMessage)] == wanted
+        if isinstance(message, ToolResultMessage):
+            assert any(isinstance(earlier, AssistantMessage) for earlier in context[:place])
