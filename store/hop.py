@@ -1,8 +1,8 @@
 """One aiosqlite connection that runs a whole function in its thread: one hop however many statements."""
 
 import sqlite3
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
 
@@ -11,12 +11,13 @@ T = TypeVar("T")
 
 
 class Hop(aiosqlite.Connection):
-    """A connection and its thread. The thread is no daemon, so whatever was started must be closed."""
+    """A connection and its thread."""
 
     @classmethod
     async def start(cls, connector: Callable[[], sqlite3.Connection]) -> "Hop":
         """A started one; ``connector`` opens the connection, in the thread. Raises what it raises."""
         hop = cls(connector, iter_chunk_size=64)
+        hop._thread.daemon = True  # a program that fails before it closes the store must not hang at its end
         await hop
         return hop
 
@@ -27,5 +28,6 @@ class Hop(aiosqlite.Connection):
 
         Cancelling does not stop it.
         """
-        execute = cast("Callable[..., Any]", self._execute)
-        return cast("T", await execute(function, self._conn, *args, **kwargs))
+        execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._execute)
+        # A lambda: with debug logging on, aiosqlite writes what it executes to the log, arguments and all.
+        return await execute(lambda: function(self._conn, *args, **kwargs))

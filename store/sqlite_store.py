@@ -41,7 +41,7 @@ def sqlite(path: str | os.PathLike[str], *, durability: Durability = "power") ->
 
 
 class SqliteStore:
-    """See `Store`. Its threads are no daemons: a store that was opened must be closed."""
+    """See `Store`."""
 
     def __init__(self, path: Path, durability: Durability = "power") -> None:
         if path.name in {"", ":memory:"}:

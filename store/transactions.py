@@ -32,7 +32,7 @@ class Transactions:
         self.broken = False
         """An I/O error happened: what the connection holds in memory may not be what the file holds."""
 
-    def write(self, _db: sqlite3.Connection, batch: Sequence[Ops]) -> None:
+    def write(self, batch: Sequence[Ops]) -> None:
         """Leaves one outcome for each commit of ``batch`` in `outcomes`; what is an int there is durable."""
         try:
             self.outcomes = self._in_one(batch)
@@ -65,7 +65,7 @@ class Transactions:
         return outcomes
 
     def _alone(self, ops: Ops) -> Outcome:
-        self.write(self._db, [ops])
+        self.write([ops])
         return self.outcomes[0]
 
     def _roll_back(self) -> None:

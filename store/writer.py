@@ -113,7 +113,7 @@ class Writer:
             logger.exception("the connection to the store could not be replaced")
             return [store_error(error) for _ in batch]
         try:
-            await hop.run(transactions.write, batch)
+            await hop.run(lambda _: transactions.write(batch))
         except asyncio.CancelledError:  # somebody cancelled every task of the loop; the thread works on all the same
             await hop.run(_nothing)
         return transactions.outcomes
