@@ -25,7 +25,7 @@ from flue_actors.actors.children import Children
 from flue_actors.actors.context import ActorContext
 from flue_actors.actors.deadlock import reaches
 from flue_actors.actors.envelope import Envelope
-from flue_actors.actors.handling import Handling, Phase, enter
+from flue_actors.actors.handling import CREATED, ENTERED, FENCED, JOINING, Handling, enter
 from flue_actors.actors.mailbox import Mailbox
 from flue_actors.actors.reply import Reply
 from flue_actors.actors.statistics import State
@@ -101,7 +101,7 @@ class Activation:
 
     # -- taking messages ------------------------------------------------------------------------------------------
 
-    def post(self, envelope: Envelope, *, reject_if_busy: bool = False) -> FlueError | None:
+    def post(self, envelope: Envelope, reject_if_busy: bool) -> FlueError | None:
         """Start the message, or let it wait, or refuse it: then the error is returned, and the asker has it too."""
         if envelope.asker is not None and self._closes_cycle(envelope, envelope.asker):
             return self.drop(envelope, "cycle", CallCycleError())
@@ -115,9 +115,9 @@ class Activation:
             if self.scope is None:
                 self._start(envelope)
                 return None
-        return self._queue(envelope, reject_if_busy=reject_if_busy)
+        return self._queue(envelope, reject_if_busy)
 
-    def _queue(self, envelope: Envelope, *, reject_if_busy: bool) -> FlueError | None:
+    def _queue(self, envelope: Envelope, reject_if_busy: bool) -> FlueError | None:
         if self.laned:
             envelope.lane = self._lane_of(envelope)
         if reject_if_busy and self._is_busy(envelope.lane):
@@ -227,9 +227,9 @@ class Activation:
         actor = self.actor
         assert actor is not None
         core = self.core
-        handling = Handling(self, envelope, core.loop.time())
-        envelope.where = handling
-        self.running = (*self.running, handling)
+        core.tick = now = core.loop.time()
+        envelope.where = handling = Handling(self, envelope, now)
+        self.running = (*self.running, handling) if self.running else (handling,)
         handling.task = asyncio.Task(
             self._run(handling, actor.receive, envelope.message),
             loop=core.loop,
@@ -242,7 +242,7 @@ class Activation:
         value = None
         error: BaseException | None = handling.interrupted
         if error is None:
-            handling.phase = Phase.ENTERED
+            handling.phase = ENTERED
             try:
                 value = function(argument)
                 if hasattr(value, "__await__"):
@@ -251,7 +251,7 @@ class Activation:
                 error = handling.failure(exc)
         if handling.children is not None:
             error = await self._join(handling, handling.children, error)
-        if handling.phase is Phase.FENCED:
+        if handling.phase == FENCED:
             self.core.orphans.discard(handling)
         else:
             if error is not None and handling.envelope is not None:
@@ -261,9 +261,9 @@ class Activation:
         error = None  # or the traceback's frame would keep itself alive
 
     async def _join(self, handling: Handling, children: Children, error: BaseException | None) -> BaseException | None:
-        if handling.phase is Phase.FENCED:
+        if handling.phase == FENCED:
             return error
-        handling.phase = Phase.JOINING
+        handling.phase = JOINING
         if error is not None:
             children.abort(parent_failed)
         await children.join(parent_failed)
@@ -286,21 +286,22 @@ class Activation:
         except BaseException:
             log.exception("on_failure() of %s raised", self.address)
             return
-        if directive == "restart" and handling.phase is Phase.ENTERED:
+        if directive == "restart" and handling.phase == ENTERED:
             self.core.record_failure(self.address)
             self.leave("restarted")
 
     def _end(self, handling: Handling, value: Any, error: BaseException | None) -> None:
-        if handling.phase is Phase.FENCED:
+        if handling.phase == FENCED:
             self.core.orphans.discard(handling)
             return
         handling.over()
         self._forget(handling)
-        if handling.envelope is None:
+        envelope = handling.envelope
+        if envelope is None:
             self._hook_ended(error)
             return
         self.served += 1
-        handling.envelope.settle(value, error)
+        envelope.settle(value, error)
         if self.mailbox is not None:
             self.pump()
         if not self.running:
@@ -311,20 +312,23 @@ class Activation:
         self.running = () if len(running) == 1 else tuple(other for other in running if other is not handling)
 
     def _rest(self) -> None:
+        core = self.core
         if self.leaving is not None:
             self._leave()
         elif self.mailbox is None:
             if self.state == "cold":
                 self._retire()
+            else:
+                self.last_used = core.tick
+                core.directory.entries.move_to_end(self.address)
             if self.scope is not None:
                 self.scope.rest(self)
-            self.core.directory.touch(self)
-        if self.core.draining:
-            self.core.came_to_rest()
+        if core.draining:
+            core.came_to_rest()
 
     def fence(self, handling: Handling) -> None:
         """The grace is over and ``handling`` still runs: orphan it and put a fresh actor in its place."""
-        if handling.phase is not Phase.ENTERED:
+        if handling.phase != ENTERED:
             return
         handling.fence()
         self.core.orphaned(handling)
@@ -405,7 +409,7 @@ class Activation:
     def free_lost(self) -> None:
         """End what a foreign hand cancelled before its first step: its coroutine was never entered."""
         for handling in self.running:
-            if handling.phase is Phase.CREATED and handling.task is not None and handling.task.done():
+            if handling.phase == CREATED and handling.task is not None and handling.task.done():
                 handling.interrupt(lost)
                 self._end(handling, None, handling.interrupted)
 

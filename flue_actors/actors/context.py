@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flue_actors.actors.address import Address
-from flue_actors.actors.handling import Phase, here
+from flue_actors.actors.handling import FENCED, here
 from flue_actors.errors import FlueError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ActorContext:
     def fenced(self) -> bool:
         """True in a handler that ignored its cancellation: its asker has been told, its writes must be refused."""
         handling = here()
-        return handling is not None and handling.phase is Phase.FENCED
+        return handling is not None and handling.phase == FENCED
 
     @property
     def deadline(self) -> float | None:

@@ -54,7 +54,7 @@ class Core:
     """See the module docstring.
 
     Attributes:
-        tick: Coarse loop time, moved by the sweeper: reading it is cheaper than the clock.
+        tick: Loop time when a message last started or the sweeper last ran: free to read.
         context: The context every handler starts from, as it was when the system started.
         draining: Set while the system stops: only what running messages need is still taken.
         orphans: Fenced messages whose task still runs.
@@ -101,7 +101,7 @@ class Core:
 
     # -- messages -------------------------------------------------------------------------------------------------
 
-    def post(self, address: Address, envelope: Envelope, *, reject_if_busy: bool = False) -> FlueError | None:
+    def post(self, address: Address, envelope: Envelope, reject_if_busy: bool) -> FlueError | None:
         """Deliver a message; a refusal is returned, and the asker has it too."""
         if get_ident() != self._thread:
             return self._post_from_outside(address, envelope, reject_if_busy)
@@ -109,7 +109,7 @@ class Core:
         if activation is None or (self.draining and envelope.asker is None):
             activation = self._admit(address, envelope)
         if isinstance(activation, Activation):
-            return activation.post(envelope, reject_if_busy=reject_if_busy)
+            return activation.post(envelope, reject_if_busy)
         return activation
 
     def _admit(self, address: Address, envelope: Envelope) -> Activation | FlueError:
@@ -151,7 +151,7 @@ class Core:
     def _take_ingress(self) -> None:
         for _ in range(min(len(self._ingress), _BATCH)):
             address, envelope, reject_if_busy = self._ingress.popleft()
-            self.post(address, envelope, reject_if_busy=reject_if_busy)
+            self.post(address, envelope, reject_if_busy)
         # Disarm before looking again: a thread that appended meanwhile saw "armed" and did not call.
         self._armed = False
         if self._ingress:

@@ -22,12 +22,6 @@ class Directory:
         self.entries[activation.address] = activation
         self._peak = max(self._peak, len(self.entries))
 
-    def touch(self, activation: Activation) -> None:
-        """Mark an actor as used now."""
-        activation.last_used = activation.core.tick
-        if activation.address in self.entries:
-            self.entries.move_to_end(activation.address)
-
     def remove(self, activation: Activation) -> None:
         """Take an actor out, if it is the one entered under its address."""
         if self.entries.get(activation.address) is activation:

@@ -60,8 +60,10 @@ class Envelope(PykkaEnvelope[Any]):
         if self.asker is not None:
             self.asker.answered(self)
             self.asker = None
-        if self.reply_to is not None:
-            if error is None:
-                self.reply_to.set(value)
-            else:
-                self.reply_to.set_exception(error)
+        reply = self.reply_to
+        if reply is None or reply.future.done():
+            return
+        if error is None:
+            reply.future.set_result(value)
+        else:
+            reply.set_exception(error)

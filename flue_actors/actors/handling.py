@@ -11,10 +11,9 @@ first step and ends there.
 """
 
 import asyncio
-import enum
 from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from flue_actors.actors.envelope import Envelope
 from flue_actors.errors import DeadlineExceededError, FlueError, InternalError
@@ -24,14 +23,13 @@ if TYPE_CHECKING:
     from flue_actors.actors.children import Children
 
 
-class Phase(enum.IntEnum):
-    """See the module docstring."""
-
-    CREATED = 0
-    ENTERED = 1
-    JOINING = 2
-    OVER = 3
-    FENCED = 4
+Phase = Literal[0, 1, 2, 3, 4]
+# Plain numbers: an enum member costs 40 ns at each look, five times a message.
+CREATED: Final = 0
+ENTERED: Final = 1
+JOINING: Final = 2
+OVER: Final = 3
+FENCED: Final = 4
 
 
 class Handling:
@@ -68,7 +66,7 @@ class Handling:
         self.envelope = envelope
         self.epoch = activation.epoch
         self.started_at = now
-        self.phase: Phase = Phase.CREATED
+        self.phase: Phase = CREATED
         if envelope is None:
             self.lane: Hashable | None = None
             self.deadline: float | None = None
@@ -83,7 +81,7 @@ class Handling:
 
     def interrupt(self, make_error: Callable[[], FlueError]) -> bool:
         """Cancel it and its children; its asker will get the error. False when it is over or cancelled already."""
-        if self.phase >= Phase.OVER or self.interrupted is not None:
+        if self.phase >= OVER or self.interrupted is not None:
             return False
         self.interrupted = make_error()
         self._disarm()
@@ -91,7 +89,7 @@ class Handling:
         self.timer = core.loop.call_later(core.limits.cancel_grace, self.activation.fence, self)
         if self.children is not None:
             self.children.abort(make_error)
-        if self.task is not None and self.phase is not Phase.CREATED:
+        if self.task is not None and self.phase != CREATED:
             self.task.cancel()
         return True
 
@@ -123,14 +121,16 @@ class Handling:
 
     def over(self) -> None:
         """Close the record."""
-        self.phase = Phase.OVER
+        self.phase = OVER
         self.task = None
-        self._disarm()
-        self._unlink()
+        if self.timer is not None:
+            self._disarm()
+        if self.waiting is not None:
+            self._unlink()
 
     def fence(self) -> None:
         """Declare it lost: whatever it still does is of no consequence."""
-        self.phase = Phase.FENCED
+        self.phase = FENCED
         self._disarm()
         self._unlink()
 
@@ -175,7 +175,7 @@ enter = _CURRENT.set
 def current() -> Handling | None:
     """The run this code belongs to, unless that has ended: a task it left behind counts as outside."""
     handling = _CURRENT.get()
-    return handling if handling is None or handling.phase <= Phase.ENTERED else None
+    return handling if handling is None or handling.phase <= ENTERED else None
 
 
 def here() -> Handling | None:

@@ -73,7 +73,7 @@ class ActorRef(pykka.ActorRef[Any]):
             DeadlineExceededError: The deadline has passed already.
         """
         envelope = Envelope(message, None, deadline, message_id)
-        error = self._core.post(self.address, envelope, reject_if_busy=if_busy == "reject")
+        error = self._core.post(self.address, envelope, if_busy == "reject")
         if error is not None and current() is None:
             raise error
 
@@ -105,7 +105,7 @@ class ActorRef(pykka.ActorRef[Any]):
         if asker is not None:
             envelope.asker = asker
             core.limit(envelope, asker.deadline)
-        core.post(self.address, envelope, reject_if_busy=if_busy == "reject")
+        core.post(self.address, envelope, if_busy == "reject")
         return reply.get(timeout=timeout) if block else reply
 
     def abort(self, message_id: Hashable | None = None, *, reason: str = "aborted") -> int:
