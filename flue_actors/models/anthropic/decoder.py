@@ -98,6 +98,8 @@ class _Block(msgspec.Struct):
     signature: str = ""
 
 
+# msgspec has an exception of its own for each: bad JSON, bad UTF-8, nesting deeper than the interpreter's stack.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_arguments = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -145,7 +147,7 @@ class StreamDecoder:
     def _take(self, line: bytes) -> None:
         try:
             event = _decode(line[5:])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             raise broken_stream(f"An event of the stream cannot be read: {error}") from error
         kind = event.type
         if kind == "content_block_delta":
@@ -260,5 +262,5 @@ def _tool_call(start: _StartedBlock, raw: str) -> ToolCall:
         return ToolCall(id=start.id, name=start.name, arguments=start.input)
     try:
         return ToolCall(id=start.id, name=start.name, arguments=_decode_arguments(raw))
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return ToolCall(id=start.id, name=start.name, arguments={}, invalid=raw)

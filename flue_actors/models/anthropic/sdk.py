@@ -21,6 +21,10 @@ DRAIN: Final = 0.25
 TIMEOUT: Final = httpx2.Timeout(None, connect=10.0)
 """Only connecting is timed here: silence is the session's, and a read timer is 10 % of the CPU of a delta."""
 
+_NO_KEY: Final = (
+    "No API key for this model provider: set ANTHROPIC_API_KEY (provider anthropic), or pass api_key= to "
+    "register_provider or configure_provider. Without one, use a scripted/... model."
+)
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -35,17 +39,9 @@ class MessagesEndpoint:
         limits = httpx2.Limits(
             max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=KEEPALIVE
         )
-        self._sdk = anthropic.AsyncAnthropic(
-            # An explicit key, even an empty one, keeps the SDK from sending the environment's key elsewhere.
-            api_key=transport.api_key if transport.environment else transport.api_key or "",
-            base_url=transport.base_url,
-            default_headers=transport.headers,
-            max_retries=0,
-            http_client=anthropic.DefaultAioHttpClient(limits=limits),
-        )
+        self._sdk = _open(transport, anthropic.DefaultAioHttpClient(limits=limits))
         # Joined once: the SDK's own joining of base URL and path is 5 % of a request's CPU.
         self._url = f"{str(self._sdk.base_url).rstrip('/')}/v1/messages"
-        _check_credentials(self._sdk, transport)
 
     @asynccontextmanager
     async def stream(self, body: bytes) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -70,8 +66,10 @@ class MessagesEndpoint:
             raise status_error(
                 error.status_code, retry_after=_retry_after(error.response), dev=_words(error)
             ) from error
-        except (anthropic.AnthropicError, httpx2.HTTPError, OSError) as error:
+        except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:
             raise broken_stream(f"{type(error).__name__}: {error}") from error
+        except anthropic.AnthropicError as error:
+            raise ModelError(dev=f"{type(error).__name__}: {error}") from error
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -88,13 +86,22 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
         return
 
 
-def _check_credentials(sdk: anthropic.AsyncAnthropic, transport: Transport) -> None:
+def _open(transport: Transport, http_client: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
+    try:
+        sdk = anthropic.AsyncAnthropic(
+            # An explicit key, even an empty one, keeps the SDK from sending the environment's key elsewhere.
+            api_key=transport.api_key if transport.environment else transport.api_key or "",
+            base_url=transport.base_url,
+            default_headers=transport.headers,
+            max_retries=0,
+            http_client=http_client,
+        )
+    except anthropic.AnthropicError as error:
+        raise ModelError(dev=f"{_NO_KEY} (The SDK's own search ended with: {error})") from error
     named = {name.lower() for name in transport.headers}
     if not (sdk.api_key or sdk.auth_token or sdk.credentials or named & {"authorization", "x-api-key"}):
-        raise ModelError(
-            dev="No API key for this model provider: set ANTHROPIC_API_KEY (provider anthropic), or pass api_key= to "
-            "register_provider or configure_provider. Without one, use a scripted/... model."
-        )
+        raise ModelError(dev=_NO_KEY)
+    return sdk
 
 
 def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:

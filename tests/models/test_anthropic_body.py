@@ -1,0 +1,167 @@
+from typing import Any
+
+import pytest
+
+from flue_actors.messages import SignalMessage, TextContent, ThinkingContent, ToolCall
+from flue_actors.models.anthropic.body import encode_body, request_body
+from flue_actors.models.catalog import ANTHROPIC, ModelInfo
+from flue_actors.models.protocol import ModelRequest, ThinkingLevel
+from tests.messages_api.validation import refusal
+from tests.models.helpers import asking, assistant, result, tool
+
+INFO = ModelInfo(200_000, 64_000)
+CALL = ToolCall(id="c1", name="add", arguments={"a": 1})
+
+
+def _body(request: ModelRequest, info: ModelInfo = INFO) -> dict[str, Any]:
+    body = request_body(request, info)
+    assert refusal(body) is None
+    return body
+
+
+def _marks(body: dict[str, Any]) -> list[str]:
+    """Where the cache marks are, in prompt order."""
+    found = [f"tool:{tool['name']}" for tool in body.get("tools", []) if "cache_control" in tool]
+    found += [f"system:{block['text']}" for block in body.get("system", []) if "cache_control" in block]
+    for index, message in enumerate(body["messages"]):
+        found += [f"message:{index}" for block in message["content"] if "cache_control" in block]
+    return found
+
+
+def test_the_prompt_goes_tools_instructions_instance_history_with_four_marks() -> None:
+    request = asking(
+        "one",
+        assistant(TextContent(text="1")),
+        "two",
+        assistant(TextContent(text="2")),
+        "three",
+        instructions="static",
+        instance_text="id 7",
+        tools=(tool("b"), tool("a")),
+    )
+    body = _body(request)
+    assert [spec["name"] for spec in body["tools"]] == ["a", "b"]
+    assert _marks(body) == ["system:static", "system:id 7", "message:2", "message:4"]
+
+
+def test_without_a_system_prompt_the_last_tool_is_marked() -> None:
+    assert _marks(_body(asking("hi", tools=(tool("a"), tool("b"))))) == ["tool:b", "message:0"]
+
+
+def test_without_anything_else_only_the_message_is_marked() -> None:
+    body = _body(asking("hi"))
+    assert _marks(body) == ["message:0"]
+    assert "system" not in body
+    assert "tools" not in body
+
+
+def test_equal_requests_are_equal_bytes() -> None:
+    def encoded() -> bytes:
+        tools = (tool("a", x={"type": "string"}, b={"type": "integer"}),)
+        return encode_body(request_body(asking("hi", CALL_TURN, RESULT, tools=tools), INFO))
+
+    assert encoded() == encoded()
+
+
+CALL_TURN = assistant(CALL)
+RESULT = result("c1", "3")
+
+
+def test_results_and_text_after_them_are_one_user_turn_results_first() -> None:
+    other = ToolCall(id="c2", name="add", arguments={})
+    signal = SignalMessage(type="note", content="by the way", timestamp=0)
+    body = _body(asking("go", assistant(CALL, other), result("c1", "3"), result("c2", "4"), signal, "thanks"))
+    turns = body["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert [block["type"] for block in turns[2]["content"]] == ["tool_result", "tool_result", "text", "text"]
+
+
+def test_a_tool_result_keeps_its_error_and_may_be_empty() -> None:
+    body = _body(asking("go", CALL_TURN, result("c1", "", is_error=True)))
+    (block,) = body["messages"][2]["content"]
+    assert block["is_error"] is True
+    assert "content" not in block
+
+
+def test_a_signal_is_xml_in_the_user_role() -> None:
+    signal = SignalMessage(type="dispatch_input", tag_name="dispatch", content="<hi>", timestamp=0)
+    (block,) = _body(asking(signal))["messages"][0]["content"]
+    assert block["text"] == '<dispatch type="dispatch_input">\n&lt;hi&gt;\n</dispatch>'
+
+
+def test_only_reasoning_this_model_signed_is_sent_back() -> None:
+    signed = ThinkingContent(thinking="hm", signature="s")
+    redacted = ThinkingContent(thinking="", redacted="xx")
+    unsigned = ThinkingContent(thinking="hm")
+    text = TextContent(text="ok")
+    own = assistant(signed, redacted, unsigned, text)
+    foreign = assistant(signed, redacted, text, model="another")
+    scripted = assistant(signed, text, api="scripted")
+    turns = _body(asking("a", own, "b", foreign, "c", scripted, "d"))["messages"]
+    kinds = [[block["type"] for block in turn["content"]] for turn in turns if turn["role"] == "assistant"]
+    assert kinds == [["thinking", "redacted_thinking", "text"], ["text"], ["text"]]
+
+
+def test_empty_text_and_empty_replies_are_left_out() -> None:
+    body = _body(asking("a", assistant(TextContent(text=" "), TextContent(text="ok")), "b", assistant(), "c"))
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    assert [block["text"] for block in body["messages"][2]["content"]] == ["b", "c"]
+
+
+def test_a_call_with_invalid_arguments_goes_back_as_an_empty_object() -> None:
+    broken = ToolCall(id="c1", name="add", arguments={}, invalid='{"a')
+    assert _body(asking("a", assistant(broken), result("c1", "bad")))["messages"][1]["content"][0]["input"] == {}
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("off", {"type": "disabled"}),
+        ("minimal", {"type": "enabled", "budget_tokens": 1024}),
+        ("low", {"type": "enabled", "budget_tokens": 2048}),
+        ("medium", {"type": "enabled", "budget_tokens": 8192}),
+        ("high", {"type": "enabled", "budget_tokens": 16384}),
+        ("xhigh", {"type": "enabled", "budget_tokens": 16384}),
+    ],
+)
+def test_budget_models_get_a_budget(level: ThinkingLevel, expected: dict[str, Any]) -> None:
+    body = _body(asking("hi", thinking=level), ModelInfo(200_000, 64_000, "budget"))
+    assert body["thinking"] == expected
+    assert "output_config" not in body
+
+
+@pytest.mark.parametrize(
+    ("level", "effort"), [("minimal", "low"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "max")]
+)
+def test_adaptive_models_get_an_effort(level: ThinkingLevel, effort: str) -> None:
+    body = _body(asking("hi", thinking=level), ANTHROPIC["claude-opus-4-6"])
+    assert body["thinking"] == {"type": "adaptive", "display": "summarized"}
+    assert body["output_config"] == {"effort": effort}
+
+
+def test_adaptive_models_can_be_told_not_to_think() -> None:
+    assert _body(asking("hi", thinking="off"), ANTHROPIC["claude-opus-4-8"])["thinking"] == {"type": "disabled"}
+
+
+def test_models_that_do_not_think_are_not_asked_to() -> None:
+    assert "thinking" not in _body(asking("hi", thinking="high"), INFO)
+
+
+@pytest.mark.parametrize(("max_tokens", "budget"), [(4096, 3072), (2048, 1024), (2047, None), (100, None)])
+def test_a_budget_leaves_room_for_the_answer(max_tokens: int, budget: int | None) -> None:
+    body = _body(asking("hi", thinking="high", max_tokens=max_tokens), ModelInfo(200_000, 64_000, "budget"))
+    assert body["thinking"].get("budget_tokens") == budget
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "sent"),
+    [
+        (None, 64_000, 64_000),
+        (1_000, 64_000, 1_000),
+        (99_000, 64_000, 64_000),
+        (None, None, 8_192),
+        (9_000, None, 9_000),
+    ],
+)
+def test_max_tokens_is_what_was_asked_up_to_the_models_own(asked: int | None, most: int | None, sent: int) -> None:
+    assert _body(asking("hi", max_tokens=asked), ModelInfo(max_tokens=most))["max_tokens"] == sent
