@@ -1,0 +1,74 @@
+"""Who may come in now, and who is connected: what all requests of one application share."""
+
+from typing import Final
+
+from flue_actors.agent_ref import SessionRef
+from flue_actors.errors import DrainingError, NotStartedError
+from flue_actors.gateway.asgi import Scope
+from flue_actors.gateway.limits import Limits
+from flue_actors.gateway.sockets import SocketSession
+from flue_actors.gateway.streams import EventStream
+from flue_actors.ids import check_session_name
+from flue_actors.runtime import Runtime
+
+_KEY: Final = "flue_actors.gateway"
+
+
+class Gateway:
+    """A runtime as the outside meets it."""
+
+    def __init__(self, runtime: Runtime, limits: Limits | None = None) -> None:
+        self.runtime = runtime
+        self.limits = limits if limits is not None else Limits.of(runtime.settings)
+        self.draining = False
+        self.sockets: set[SocketSession] = set()
+        self.streams: set[EventStream] = set()
+
+    def take_in(self) -> Runtime:
+        """The runtime, if it takes requests.
+
+        Raises:
+            DrainingError, NotStartedError: It does not.
+        """
+        if self.draining or self.runtime.draining:
+            raise DrainingError(retry_after=self.limits.drain_timeout)
+        if not self.runtime.started:
+            raise NotStartedError
+        return self.runtime
+
+    def session(self, agent: str, id: str, name: str) -> SessionRef:
+        """The session a prompt is for.
+
+        Raises:
+            UnknownAgentError, InvalidRequestError, DrainingError, NotStartedError: It cannot be sent anything.
+        """
+        check_session_name(name)
+        return self.take_in().ref(agent, id).session(name)
+
+    def drain(self) -> None:
+        """Refuse new work from now on, and let idle sockets go; busy ones go with their last outcome."""
+        self.draining = True
+        for socket in list(self.sockets):
+            socket.go_away()
+
+    def end_streams(self) -> None:
+        """Tell those who still watch that the server goes."""
+        for stream in list(self.streams):
+            stream.end(DrainingError(retry_after=1))
+
+
+def put_gateway(scope: Scope, gateway: Gateway) -> None:
+    """Make the gateway known to the resources that handle this request."""
+    scope[_KEY] = gateway
+
+
+def gateway_of(scope: Scope) -> Gateway:
+    """The gateway this request came through.
+
+    Raises:
+        NotStartedError: It came through none: the application is served without `create_app`.
+    """
+    gateway: Gateway | None = scope.get(_KEY)
+    if gateway is None:
+        raise NotStartedError
+    return gateway

@@ -1,0 +1,121 @@
+"""How an error looks from outside: one table from the error's class to its HTTP status, and one envelope.
+
+On a socket every error is a frame and the socket stays open; the status only matters during the handshake. Errors that
+are the developer's fault say nothing of themselves to a caller: they are `internal_error`, and the log has the rest.
+
+| type | status | why this one |
+|---|---|---|
+| invalid_request, invalid_json | 400 | |
+| unauthorized / forbidden | 401 / 403 | what the guard said |
+| *_not_found | 404 | |
+| method_not_allowed | 405 | with ``Allow`` |
+| request_timeout | 408 | |
+| session_busy, aborted | 409 | another request's doing: this one, or the one that aborted it |
+| payload_too_large / unsupported_media_type | 413 / 415 | |
+| turn_limit, model_refused | 422 | understood and tried; the same message would end the same way, so no client retries it |
+| queue_full | 429 | with ``Retry-After`` |
+| internal_error | 500 | |
+| model_error | 502 | the provider broke |
+| model_overloaded, overloaded, draining, not_started, store_unavailable | 503 | with ``Retry-After`` |
+| interrupted | 503 | the process stopped in the middle; sending it again is the right thing |
+| deadline_exceeded | 504 | |
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+
+from flue_actors import errors
+from flue_actors.errors import FlueError, InternalError
+from flue_actors.gateway.wire import ErrorBody, ErrorEnvelope, encode
+
+logger = logging.getLogger("flue_actors.gateway")
+
+STATUS: Final[Mapping[type[FlueError], int]] = {
+    FlueError: 500,
+    errors.CallerError: 400,
+    errors.RouteNotFoundError: 404,
+    errors.UnknownAgentError: 404,
+    errors.SessionNotFoundError: 404,
+    errors.MethodNotAllowedError: 405,
+    errors.RequestTimeoutError: 408,
+    errors.SessionBusyError: 409,
+    errors.AbortedError: 409,
+    errors.TooLargeError: 413,
+    errors.MediaTypeError: 415,
+    errors.ForbiddenOriginError: 403,
+    errors.ReaderTooSlowError: 409,
+    errors.TurnLimitError: 422,
+    errors.ModelRefusedError: 422,
+    errors.QueueFullError: 429,
+    errors.MailboxFullError: 429,
+    errors.ModelError: 502,
+    errors.ModelOverloadedError: 503,
+    errors.UnavailableError: 503,
+    errors.ActorUnavailableError: 503,
+    errors.ActorStoppedError: 503,
+    errors.InterruptedTurnError: 503,
+    errors.StoreUnavailableError: 503,
+    errors.DeadlineExceededError: 504,
+}
+"""Status of an error's class, or of the nearest of its bases that is listed."""
+
+RETRY_AFTER: Final[Mapping[int, int]] = {429: 1, 503: 1}
+"""Seconds for ``Retry-After`` when the error itself does not know."""
+
+_HIDDEN: Final = (errors.DeveloperError, errors.StoreOwnedError, errors.StoreFormatError, errors.FencedError)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An error, ready to be sent as an HTTP response."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def answer(error: Exception, *, dev: bool = False, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """The HTTP response for an error."""
+    shown = public_error(error)
+    status = status_of(shown)
+    seconds = shown.retry_after if shown.retry_after is not None else RETRY_AFTER.get(status)
+    if seconds is not None:
+        headers = (*headers, ("retry-after", str(max(1, math.ceil(seconds)))))
+    return Answer(status, headers, encode(ErrorEnvelope(error=error_body(error, dev=dev))))
+
+
+def status_of(error: FlueError) -> int:
+    """The error's HTTP status."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def public_error(error: Exception) -> FlueError:
+    """The error itself if callers may read it, otherwise an `InternalError` that says nothing."""
+    if isinstance(error, FlueError) and not isinstance(error, _HIDDEN):
+        return error
+    return InternalError()
+
+
+def error_body(error: Exception, *, dev: bool = False) -> ErrorBody:
+    """The error as callers see it; with ``dev`` also what only a developer may see. Logs what it hides."""
+    shown = public_error(error)
+    if shown is not error:
+        logger.error("hidden from the caller", exc_info=error)
+    note = _note(error) if dev else ""
+    return ErrorBody(
+        type=shown.type,
+        message=shown.message,
+        details=shown.details or UNSET,
+        dev=note or UNSET,
+        meta=shown.meta if shown.meta is not None else UNSET,
+    )
+
+
+def _note(error: Exception) -> str:
+    if isinstance(error, FlueError):
+        return error.dev or (str(error) if isinstance(error, _HIDDEN) else "")
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,143 @@
+"""The socket protocol, version 1. Pure: text in, a prompt or a frame out; events in, frames out.
+
+Rules:
+
+1. The server speaks first: `ready`.
+2. A prompt's ``requestId`` is the client's own word for it, 1 to 256 characters, not blank. It is taken from the moment
+   the prompt arrives until its `result` or `error`; the same id meanwhile is an error that names no request, so that
+   the client does not take it for the first one's outcome.
+3. Every request that was let in gets: `started` with its first event, its events, then exactly one `result` or `error`.
+   One that was refused gets exactly one `error`.
+4. At most ``max_in_flight`` requests at once; one more is refused with `queue_full`.
+5. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import UNSET
+
+from flue_actors.errors import CallerError, InvalidRequestError, QueueFullError
+from flue_actors.events import ErrorEvent, Event, Idle, Operation, PromptResult
+from flue_actors.gateway.errors import error_body
+from flue_actors.gateway.wire import (
+    ErrorBody,
+    ErrorFrame,
+    PingFrame,
+    PongFrame,
+    PromptFrame,
+    ReadyFrame,
+    ResultFrame,
+    StartedFrame,
+    decode_client_frame,
+    encode,
+    encode_event,
+    encode_text,
+)
+
+MAX_REQUEST_ID: Final = 256
+
+_EVENT = b'{"version":1,"type":"event","requestId":%b,"event":'
+
+
+class AgentSocket:
+    """The conversation on one socket. Give it what arrives; send what it returns."""
+
+    __slots__ = ("_dev", "_instance_id", "_max_in_flight", "_name", "_requests")
+
+    def __init__(self, name: str, instance_id: str, *, max_in_flight: int, dev: bool = False) -> None:
+        self._name = name
+        self._instance_id = instance_id
+        self._max_in_flight = max_in_flight
+        self._dev = dev
+        self._requests: dict[str, _Request] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests without an outcome."""
+        return len(self._requests)
+
+    def ready(self) -> bytes:
+        """The first frame."""
+        return encode(ReadyFrame(name=self._name, instance_id=self._instance_id))
+
+    def receive(self, text: str) -> PromptFrame | bytes:
+        """One text message: a prompt to perform, or the frame that answers it at once."""
+        try:
+            frame = decode_client_frame(text)
+            if isinstance(frame, PingFrame):
+                return encode(PongFrame(request_id=frame.request_id))
+            self._check_request_id(frame.request_id)
+        except CallerError as error:
+            return self._refusal(error)
+        if len(self._requests) >= self._max_in_flight:
+            return self._error(frame.request_id, error_body(self._too_many()))
+        self._requests[frame.request_id] = _Request(frame.request_id)
+        return frame
+
+    def receive_binary(self) -> bytes:
+        """A binary message: this frame, then the socket is closed with 1003."""
+        return self._refusal(InvalidRequestError("Only text messages are understood here."))
+
+    def deliver(self, request_id: str, events: Sequence[Event]) -> list[bytes]:
+        """The frames for a request's next events; after the last of them the request is no longer in flight."""
+        request = self._requests[request_id]
+        frames: list[bytes] = []
+        if events and not request.started:
+            request.started = True
+            frames.append(encode(StartedFrame(request_id=request_id)))
+        for event in events:
+            if isinstance(event, ErrorEvent):
+                error = event.error
+                body = ErrorBody(type=error.type, message=error.message, details=error.details)
+                frames.append(self._settle(request_id, self._error(request_id, body)))
+                break
+            frames.append(b"%b%b}" % (request.event_prefix, encode_event(event)))
+            if isinstance(event, Operation) and event.task_id is UNSET:
+                request.result = event.result if event.result is not UNSET else None
+            elif isinstance(event, Idle):
+                frames.append(self._settle(request_id, self._result(request)))
+                break
+        return frames
+
+    def fail(self, request_id: str, error: Exception) -> bytes:
+        """The frame for a request that was refused, or whose events cannot be followed any further."""
+        return self._settle(request_id, self._error(request_id, error_body(error, dev=self._dev)))
+
+    def _check_request_id(self, request_id: str) -> None:
+        if not request_id.strip() or len(request_id) > MAX_REQUEST_ID:
+            raise InvalidRequestError(f"The requestId must have 1 to {MAX_REQUEST_ID} characters and not be blank.")
+        if request_id in self._requests:
+            raise InvalidRequestError(
+                "This requestId belongs to a request that is still in flight.",
+                details="Use a new requestId for every prompt.",
+                meta={"requestId": request_id},
+            )
+
+    def _too_many(self) -> QueueFullError:
+        return QueueFullError(
+            "Too many requests are in flight on this socket.", retry_after=1, meta={"limit": self._max_in_flight}
+        )
+
+    def _refusal(self, error: CallerError) -> bytes:
+        return encode(ErrorFrame(error=error_body(error, dev=self._dev)))
+
+    def _error(self, request_id: str, body: ErrorBody) -> bytes:
+        return encode(ErrorFrame(request_id=request_id, error=body))
+
+    def _result(self, request: "_Request") -> bytes:
+        return encode(ResultFrame(request_id=request.id, result=request.result))
+
+    def _settle(self, request_id: str, last: bytes) -> bytes:
+        del self._requests[request_id]
+        return last
+
+
+class _Request:
+    __slots__ = ("event_prefix", "id", "result", "started")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.started = False
+        self.result: PromptResult | None = None
+        self.event_prefix = _EVENT % encode_text(id)

@@ -1,0 +1,176 @@
+"""What crosses the wire: request bodies, socket frames and envelopes, with one decoder and one encoder each.
+
+Spelling and shapes are Flue 0.10's. Unknown fields are ignored, so newer clients can talk to older servers.
+"""
+
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from flue_actors.agent_ref import IfBusy
+from flue_actors.errors import InvalidJsonError, InvalidRequestError
+from flue_actors.events import Event, PromptResult
+from flue_actors.ids import DEFAULT_SESSION
+
+PROTOCOL_VERSION: Final = 1
+SUBPROTOCOL: Final = "flue.v1"
+
+T = TypeVar("T")
+
+
+class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class PromptBody(_Wire, frozen=True, kw_only=True):
+    """``POST /agents/{name}/{id}``."""
+
+    message: str
+    session: str = DEFAULT_SESSION
+    if_busy: IfBusy = "queue"
+
+
+class ResultBody(_Wire, frozen=True, kw_only=True):
+    """The answer to a prompt."""
+
+    result: PromptResult
+
+
+class ErrorBody(_Wire, frozen=True, kw_only=True):
+    """An error as callers see it. ``dev`` is filled in development mode only."""
+
+    type: str
+    message: str
+    details: str | UnsetType = UNSET
+    dev: str | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = UNSET
+
+
+class ErrorEnvelope(_Wire, frozen=True, kw_only=True):
+    """Every error answer's body."""
+
+    error: ErrorBody
+
+
+class StreamError(_Wire, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """The last event of a stream that ends for a reason outside its submission."""
+
+    instance_id: str
+    error: ErrorBody
+
+
+class PromptFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="prompt"):
+    """Client: work on this message."""
+
+    version: Literal[1]
+    request_id: str
+    message: str
+    session: str = DEFAULT_SESSION
+    if_busy: IfBusy = "queue"
+
+
+class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
+    """Client: are you there? Answered at once, whatever runs."""
+
+    version: Literal[1]
+    request_id: str | UnsetType = UNSET
+
+
+ClientFrame = PromptFrame | PingFrame
+
+
+class _ServerFrame(_Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="type"):
+    version: int = PROTOCOL_VERSION
+
+
+class ReadyFrame(_ServerFrame, frozen=True, kw_only=True, tag="ready"):
+    """The first frame on every socket."""
+
+    target: Literal["agent"] = "agent"
+    name: str
+    instance_id: str
+
+
+class StartedFrame(_ServerFrame, frozen=True, kw_only=True, tag="started"):
+    """The prompt's work begins: sent with its first event, not when it is queued."""
+
+    request_id: str
+
+
+class ResultFrame(_ServerFrame, frozen=True, kw_only=True, tag="result"):
+    """The prompt is answered."""
+
+    request_id: str
+    result: PromptResult | None
+
+
+class ErrorFrame(_ServerFrame, frozen=True, kw_only=True, tag="error"):
+    """The prompt failed; without ``request_id``: the frame itself could not be understood. The socket stays open."""
+
+    request_id: str | UnsetType = UNSET
+    error: ErrorBody
+
+
+class PongFrame(_ServerFrame, frozen=True, kw_only=True, tag="pong"):
+    """The answer to a ping."""
+
+    request_id: str | UnsetType = UNSET
+
+
+ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | PongFrame
+
+_encoder = msgspec.json.Encoder()
+_prompt_body = msgspec.json.Decoder(PromptBody)
+_client_frame = msgspec.json.Decoder(ClientFrame)
+_well_formed = msgspec.json.Decoder(msgspec.Raw)
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """JSON of any Struct of this module."""
+    return _encoder.encode(value)
+
+
+def encode_event(event: Event) -> bytes:
+    """JSON of an event, as it stands."""
+    return _encoder.encode(event)
+
+
+def encode_text(text: str) -> bytes:
+    """A JSON string."""
+    return _encoder.encode(text)
+
+
+def decode_prompt(body: bytes) -> PromptBody:
+    """The body of a prompt; an empty body is ``{}`` and so lacks its message.
+
+    Raises:
+        InvalidJsonError: Not JSON.
+        InvalidRequestError: JSON, but a field is missing or has the wrong type.
+    """
+    return _decode(body or b"{}", _prompt_body)
+
+
+def decode_client_frame(text: str) -> ClientFrame:
+    """One message of a socket's client. Errors as `decode_prompt`."""
+    return _decode(text, _client_frame)
+
+
+def _decode(raw: bytes | str, decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
+        # Decoded first because msgspec does not look at the bytes of fields it skips.
+        text = raw if isinstance(raw, str) else raw.decode()
+        return decoder.decode(text)
+    except msgspec.ValidationError as problem:
+        _require_well_formed(raw)
+        raise InvalidRequestError(f"The request is not valid: {problem}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidJsonError from None
+
+
+def _require_well_formed(raw: bytes | str) -> None:
+    """A type mismatch is found before the rest is parsed: what is not JSON at all must not be called a wrong field."""
+    try:
+        _well_formed.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidJsonError from None
