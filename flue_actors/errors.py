@@ -27,6 +27,8 @@
     |   |-- AbortedError             aborted
     |   |-- InterruptedTurnError     interrupted          the process stopped in the middle
     |   `-- InternalError            internal_error       our fault, or a definition that raised
+    |-- ToolError                    told to the model as an error result, never to callers
+    |   `-- ToolArgumentsError       the arguments do not fit the schema
     |-- UnavailableError             nothing is wrong with the request; come back later
     |   |-- NotStartedError          not_started
     |   |-- DrainingError            draining
@@ -295,6 +297,16 @@ class InterruptedTurnError(TurnError):
 
 class InternalError(TurnError):
     """Our own fault, or an agent definition that raised. The cause is in the log."""
+
+
+class ToolError(FlueError):
+    """A tool call that failed in a way the model is told about; never seen on the wire by itself."""
+
+    type = "tool_error"
+
+
+class ToolArgumentsError(ToolError):
+    """The model's arguments do not fit the tool's schema; the message names field and value, for the model."""
 
 
 class UnavailableError(FlueError):

@@ -14,7 +14,7 @@ from flue_actors.conversation.turn import error_result, refused
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.tools import Tool, ToolContext
 from flue_actors.emitting import Emitter
-from flue_actors.errors import ToolArgumentsError, ToolError
+from flue_actors.errors import ToolError
 from flue_actors.ids import AgentKey
 from flue_actors.messages import TextContent, ToolCall, ToolResultMessage
 from flue_actors.services import Services
@@ -98,7 +98,7 @@ class ToolRunner:
     async def _invoke(self, call: ToolCall, tool: Tool, context: ToolContext) -> ToolResultMessage:
         try:
             text = await tool.execute(tool.bind(call.arguments), context, self._services.run_blocking)
-        except (ToolArgumentsError, ToolError) as error:
+        except ToolError as error:
             return self._error(call, error.message)
         except asyncio.CancelledError:
             raise
