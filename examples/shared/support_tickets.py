@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flue_actors import ToolDefinition, tool
+from flue_actors import Tool, tool
 
 TICKETS = {
     "ticket-8472": ["The invoice shows last month's address."],
@@ -10,7 +10,7 @@ TICKETS = {
 }
 
 
-def ticket_tools(ticket_id: str) -> Sequence[ToolDefinition]:
+def ticket_tools(ticket_id: str) -> Sequence[Tool]:
     """Tools for this ticket only: the model never gets to choose another one."""
 
     @tool

@@ -13,7 +13,7 @@ RUNNER = """
 import ast, asyncio, inspect, pathlib, sys
 
 names = {"__name__": "page"}
-for number, file in enumerate(sys.argv[1:], start=1):
+for file in sys.argv[1:]:
     source = pathlib.Path(file).read_text()
     code = compile(source, file, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if code.co_flags & inspect.CO_COROUTINE:
