@@ -18,7 +18,10 @@ _UNAVAILABLE: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
+_UNFIT: Final = frozenset({0, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_UNSTORABLE: Final = "This record cannot be stored."
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -47,11 +50,13 @@ def store_error(error: Exception) -> StoreError:
 
 def _translate(error: Exception) -> StoreError:
     dev = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        return StoreUnavailableError(dev=dev)
     if not isinstance(error, sqlite3.Error):
-        return StoreError("This record cannot be stored.", dev=dev)
+        return StoreError(_UNSTORABLE, dev=dev)
     code = primary_code(error)
     if code in _UNAVAILABLE:
-        return StoreUnavailableError(dev=f"{dev} ({error.sqlite_errorname})")
+        return StoreUnavailableError(dev=dev)
     if code in _DAMAGED:
         return StoreFormatError(
             "The conversation store is damaged, or it is not a store.",
@@ -60,4 +65,4 @@ def _translate(error: Exception) -> StoreError:
         )
     if code == sqlite3.SQLITE_CONSTRAINT:
         return FencedError(dev=dev)
-    return StoreError("This record cannot be stored.", dev=dev)
+    return StoreError(_UNSTORABLE if code in _UNFIT else None, dev=dev)

@@ -18,7 +18,11 @@ class Hop(aiosqlite.Connection):
         """A started one; ``connector`` opens the connection, in the thread. Raises what it raises."""
         hop = cls(connector, iter_chunk_size=64)
         hop._thread.daemon = True  # a program that fails before it closes the store must not hang at its end
-        await hop
+        try:
+            await hop
+        except Exception:
+            hop._thread.join()  # it is on its last line, which needs this loop to be open still
+            raise
         return hop
 
     async def run(

@@ -1,0 +1,59 @@
+"""Writes the golden file of the current format version beside this script, as SQL text. Run it once per version:
+
+python tests/store/golden/make.py
+"""
+
+import asyncio
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from flue_actors.ids import AgentKey
+from flue_actors.storage import FORMAT_VERSION, Admit, Append, Claim, Entry, PutKv, Settle, Submission
+from flue_actors.store import sqlite
+
+KEY = AgentKey("joke-teller", "user-1")
+
+
+async def fill(path: Path) -> None:
+    """One settled, one running and one queued input, two entries, one value."""
+    store = sqlite(path)
+    fence = await store.open()
+    for n in (1, 2, 3):
+        new = Submission(
+            id=f"sub_{n}",
+            key=KEY,
+            session="default",
+            kind="direct",
+            payload=b'{"message":"hi"}',
+            accepted_at=n,
+            principal=b'{"subject":"u"}',
+        )
+        await store.commit(fence, Admit(new))
+    rows = tuple(
+        Entry(seq=seq, kind="message", at=seq, body=body, submission_id="sub_1")
+        for seq, body in ((1, b'{"text":"hi"}'), (2, b'{"text":"ha"}'))
+    )
+    claim = Claim(submission_id="sub_1", attempt=1, at=4, deadline=9, version="v1", fingerprint="f1")
+    await store.commit(fence, claim, Append(key=KEY, session="default", entries=rows, submission_id="sub_1", attempt=1))
+    await store.commit(
+        fence, Settle(submission_id="sub_1", attempt=1, outcome="completed", at=5, result=b'{"text":"ha"}')
+    )
+    await store.commit(fence, Claim(submission_id="sub_2", attempt=1, at=6))
+    await store.commit(fence, PutKv(key=KEY, kind="state", name="mood", body=b'"good"'))
+    await store.close()
+
+
+def main() -> None:
+    """Fill a store and dump it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "flue.db"
+        asyncio.run(fill(path))
+        db = sqlite3.connect(path)
+        dump = "\n".join(db.iterdump())
+        db.close()
+    (Path(__file__).parent / f"v{FORMAT_VERSION}.sql").write_text(dump + "\n")
+
+
+if __name__ == "__main__":
+    main()

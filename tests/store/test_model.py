@@ -1,0 +1,84 @@
+"""SQLite against the reference store: after any commits both refuse the same and hold the same."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flue_actors.errors import FencedError
+from flue_actors.ids import AgentKey
+from flue_actors.memory import memory_store
+from flue_actors.storage import Admit, Append, Claim, Entry, Fence, Op, PutKv, Settle, Store, Submission
+from flue_actors.store import sqlite
+
+KEYS = [AgentKey("a", "1"), AgentKey("a", "2")]
+NAMES = ["sub_1", "sub_2", "sub_3"]
+SESSIONS = ["default", "task:x"]
+bodies = st.sampled_from([b"", b"{}", b"\x00x"])
+keys, names, sessions = st.sampled_from(KEYS), st.sampled_from(NAMES), st.sampled_from(SESSIONS)
+attempts = st.integers(0, 2)
+
+
+@st.composite
+def appends(draw: st.DrawFn) -> Append:
+    first = draw(st.integers(1, 5))
+    count = draw(st.integers(0, 3))
+    jump = draw(st.sampled_from([1, 1, 1, 2]))
+    owner = draw(st.none() | names)
+    entries = tuple(
+        Entry(seq=first + n * jump, kind="message", at=n, body=draw(bodies), submission_id=owner) for n in range(count)
+    )
+    return Append(key=draw(keys), session=draw(sessions), entries=entries, submission_id=owner, attempt=draw(attempts))
+
+
+inputs = st.builds(
+    Submission, id=names, key=keys, session=sessions, kind=st.just("direct"), payload=bodies, accepted_at=st.just(1)
+)
+claims = st.builds(
+    Claim, submission_id=names, attempt=st.integers(1, 2), at=st.just(2), version=st.none() | st.just("v")
+)
+settles = st.builds(
+    Settle, submission_id=names, attempt=attempts, outcome=st.sampled_from(["completed", "failed"]), at=st.just(3)
+)
+values = st.builds(
+    PutKv, key=keys, kind=st.sampled_from(["state", "frozen"]), name=st.sampled_from("xy"), body=st.none() | bodies
+)
+operations: st.SearchStrategy[Op] = st.one_of(st.builds(Admit, inputs), claims, appends(), appends(), settles, values)
+commits = st.lists(operations, min_size=1, max_size=4).map(tuple)
+batches = st.lists(st.lists(commits, min_size=1, max_size=6), max_size=6)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(batches, st.booleans())
+def test_both_refuse_the_same_and_hold_the_same(batches: list[list[tuple[Op, ...]]], reopen: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(sqlite(Path(folder) / "flue.db", durability="process"), batches, reopen))
+
+
+async def compare(store: Store, batches: list[list[tuple[Op, ...]]], reopen: bool) -> None:
+    reference = memory_store()
+    fences = await store.open(), await reference.open()
+    try:
+        for number, batch in enumerate(batches):
+            if reopen and number == 3:
+                await store.close()
+                fences = await store.open(), fences[1]
+            assert await outcomes(store, fences[0], batch) == await outcomes(reference, fences[1], batch)
+            assert await content(store) == await content(reference)
+    finally:
+        await store.close()
+
+
+async def outcomes(store: Store, fence: Fence, batch: list[tuple[Op, ...]]) -> list[object]:
+    found = await asyncio.gather(*(store.commit(fence, *ops) for ops in batch), return_exceptions=True)
+    return ["refused" if isinstance(outcome, FencedError) else outcome for outcome in found]
+
+
+async def content(store: Store) -> list[object]:
+    held: list[object] = [await store.unsettled(), *[await store.submission(name) for name in NAMES]]
+    for key in KEYS:
+        held += [await store.sessions(key), await store.kv(key, "state"), await store.kv(key, "frozen")]
+        held += [(await store.last_seq(key, name), await store.entries(key, name)) for name in SESSIONS]
+    return held
