@@ -11,6 +11,7 @@
     |   |-- RequestTimeoutError      request_timeout      head or body came too slowly
     |   |-- ForbiddenOriginError     forbidden            a browser page of another site
     |   |-- ReaderTooSlowError       reader_too_slow      the work goes on, the watching ended
+    |   |-- Denied                   unauthorized, forbidden, not_found, denied: a guard refused
     |   |-- UnknownAgentError        agent_not_found
     |   |-- SessionNotFoundError     session_not_found
     |   |-- SessionBusyError         session_busy         if_busy="reject" and work is running or queued
@@ -106,7 +107,7 @@ class InvalidJsonError(CallerError):
     """Not JSON: a syntax error, bytes that are not UTF-8, half a surrogate pair, or nesting beyond any use."""
 
     type = "invalid_json"
-    default_message = "The body is not valid JSON."
+    default_message = "This is not valid JSON."
     default_details = "Send one JSON value, encoded as UTF-8."
 
 
@@ -164,6 +165,25 @@ class ReaderTooSlowError(CallerError):
     type = "reader_too_slow"
     default_message = "You read more slowly than the agent writes; the rest of the events was not kept for you."
     default_details = "The work goes on: read its outcome from the conversation."
+
+
+_DENIALS: dict[int, tuple[str, str]] = {
+    401: ("unauthorized", "You have to say who you are."),
+    403: ("forbidden", "You may not do this."),
+    404: ("not_found", "There is nothing here."),
+}
+
+
+class Denied(CallerError):  # raised by users, and reads as what it says: raise Denied(401)
+    """A guard refuses the request with this HTTP status (400 to 599)."""
+
+    default_details = "Send valid credentials, or ask for access."
+
+    def __init__(self, status: int = 403, message: str | None = None, *, details: str | None = None) -> None:
+        kind, sentence = _DENIALS.get(status, ("denied", "The request was refused."))
+        super().__init__(message or sentence, details=details)
+        self.status = status
+        self.type = kind  # pyright: ignore[reportAttributeAccessIssue]  # the code depends on the status
 
 
 class UnknownAgentError(CallerError):
