@@ -47,7 +47,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True):
-    """More text of the reply."""
+    """More text of the reply. Empty: the model is at work (on a long tool call), so it is not silent."""
 
     text: str
 
@@ -69,7 +69,7 @@ class ThinkingEnd(msgspec.Struct, frozen=True):
 
 
 class ReplyDone(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole reply; always the last event. ``usage.cost`` is None unless the catalog knows the prices."""
+    """The whole reply; always the last event. ``usage.cost`` is the caller's to fill in, from the catalog."""
 
     content: tuple[AssistantContent, ...]
     stop_reason: StopReason

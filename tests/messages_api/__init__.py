@@ -3,7 +3,7 @@
 `tests.messages_api.server` says how to use it in process; ``python -m tests.messages_api --help`` on its own.
 """
 
-from tests.messages_api.plans import PROVIDER_TEXT, Fault
+from tests.messages_api.plans import PROVIDER_TEXT, Fault, FaultKind
 from tests.messages_api.server import MessagesServer, Settings, messages_server
 
-__all__ = ["PROVIDER_TEXT", "Fault", "MessagesServer", "Settings", "messages_server"]
+__all__ = ["PROVIDER_TEXT", "Fault", "FaultKind", "MessagesServer", "Settings", "messages_server"]

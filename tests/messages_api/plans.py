@@ -6,8 +6,8 @@ import msgspec
 
 from tests.messages_api.replies import frame
 
-FaultKind = Literal["status", "half", "reset", "malformed", "silence", "slow", "overloaded"]
-Ending = Literal["end", "close", "reset", "silence"]
+FaultKind = Literal["status", "half", "short", "reset", "malformed", "silence", "slow", "late_end", "overloaded"]
+Ending = Literal["end", "close", "reset", "silence", "late_end"]
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -25,9 +25,10 @@ PROVIDER_TEXT = "words-of-the-provider"
 class Fault(msgspec.Struct, frozen=True):
     """Something that goes wrong with one request.
 
-    status: answers with ``status`` (and Retry-After). half, reset, silence, overloaded and malformed: in the middle of
-    the stream it ends cleanly, is reset, says nothing more, reports ``overloaded_error``, or holds broken JSON.
-    slow: the first byte takes ``seconds``.
+    status: answers with ``status`` (and Retry-After). half, short, reset, silence, overloaded and malformed: in the
+    middle of the stream the connection closes, the response ends as if whole, the connection is reset, nothing more
+    comes, ``overloaded_error`` is reported, or an event is broken JSON. slow: the first byte takes ``seconds``.
+    late_end: the reply is whole, but the response ends a moment after it.
     """
 
     kind: FaultKind
@@ -50,9 +51,10 @@ class Plan(msgspec.Struct, frozen=True):
 def stream_plan(frames: list[bytes], number: int, fault: Fault | None, *, delay: float, rate: float) -> Plan:
     """An event stream, with what the fault does to it."""
     head = _head(200, "text/event-stream; charset=utf-8", number, "transfer-encoding: chunked\r\n")
-    if fault is None or fault.kind == "slow":
+    if fault is None or fault.kind in ("slow", "late_end"):
         delay = fault.seconds if fault is not None else delay
-        return Plan(head, tuple(frames), "end", delay, rate)
+        ending = "end" if fault is None or fault.kind == "slow" else "late_end"
+        return Plan(head, tuple(frames), ending, delay, rate)
     first_half = frames[: max(3, len(frames) // 2)]
     if fault.kind == "overloaded":
         error = {"type": "overloaded_error", "message": PROVIDER_TEXT}

@@ -226,6 +226,9 @@ class _Connection(asyncio.Protocol):
     def _end(self, plan: Plan) -> None:
         if plan.ending == "silence":
             return
+        if plan.ending == "late_end":
+            self._timer = asyncio.get_running_loop().call_later(0.02, self._end_late)
+            return
         self._stop()
         if plan.ending == "reset" and self._transport is not None:
             # SO_LINGER with 0 seconds: closing sends RST. Later, so that what was written leaves first.
@@ -234,6 +237,10 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(0.02, self._transport.abort)
         elif plan.ending == "close":
             self._close()
+
+    def _end_late(self) -> None:
+        self._write(chunk(b""))
+        self._stop()
 
     def _stop(self) -> None:
         self._running = False

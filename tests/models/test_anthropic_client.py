@@ -7,9 +7,12 @@ import pytest
 
 from flue_actors.errors import ModelError, ModelOverloadedError, ModelRefusedError
 from flue_actors.messages import TextContent, ThinkingContent, ToolCall
+from flue_actors.models.anthropic.client import AnthropicClient
+from flue_actors.models.catalog import UNKNOWN
 from flue_actors.models.protocol import ModelClient, ModelRequest, TextDelta
 from flue_actors.models.registry import ModelRegistry
-from tests.messages_api import PROVIDER_TEXT, Fault, MessagesServer, Settings
+from flue_actors.models.transport import Transport
+from tests.messages_api import PROVIDER_TEXT, Fault, FaultKind, MessagesServer, Settings, messages_server
 from tests.models.helpers import (
     anthropic_model,
     asking,
@@ -45,7 +48,7 @@ async def test_an_answer_is_streamed_and_whole() -> None:
         assert streamed(events) == "echo: hello (1 messages)"
         done = done_of(events)
         assert done.content == (TextContent(text="echo: hello (1 messages)"),)
-        assert done.usage.cost is not None
+        assert done.usage.total_tokens > 0
 
 
 async def test_the_request_carries_key_version_and_body() -> None:
@@ -116,10 +119,10 @@ async def test_a_wrong_key_is_final() -> None:
         assert "authentication_error" in error.dev
 
 
-@pytest.mark.parametrize("kind", ["half", "reset", "malformed", "overloaded"])
-async def test_a_stream_that_breaks_is_retryable_and_the_next_call_works(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["half", "short", "reset", "malformed", "overloaded"])
+async def test_a_stream_that_breaks_is_retryable_and_the_next_call_works(kind: FaultKind) -> None:
     async with anthropic_model() as (model, server):
-        server.fail(Fault(kind))  # pyright: ignore[reportArgumentType] - the four kinds above
+        server.fail(Fault(kind))
         assert (await _failure(model.client, asking("a longer text, so that there is something to cut"))).retryable
         assert await reply_of(model.client, asking("hi"))
 
@@ -173,6 +176,16 @@ async def test_a_slow_first_byte_is_waited_for() -> None:
         assert await reply_of(model.client, asking("hi"))
 
 
+async def test_a_model_that_writes_long_arguments_does_not_look_silent() -> None:
+    async with messages_server(Settings(rate=500)) as server:
+        transport = Transport(base_url=server.url, api_key="sk-canary")
+        client = AnthropicClient(transport, lambda _: UNKNOWN, max_connections=1, pulse=0.01)
+        events = await events_of(client, asking(f'call add {{"text": "{"x" * 500}"}}'))
+        assert events.count(TextDelta("")) >= 3
+        assert streamed(events) == ""
+        await client.aclose()
+
+
 async def test_refusal_length_and_empty_are_told_apart() -> None:
     async with anthropic_model() as (model, _):
         assert isinstance(await _failure(model.client, asking("refuse")), ModelRefusedError)
@@ -184,6 +197,14 @@ async def test_one_connection_serves_turn_after_turn() -> None:
     async with anthropic_model() as (model, server):
         for _ in range(20):
             await reply_of(model.client, asking("hi"))
+        assert server.connections == 1
+
+
+async def test_a_connection_serves_on_even_if_the_response_ends_after_the_reply() -> None:
+    async with anthropic_model() as (model, server):
+        server.fail(Fault("late_end"))
+        await reply_of(model.client, asking("hi"))
+        await reply_of(model.client, asking("hi"))
         assert server.connections == 1
 
 

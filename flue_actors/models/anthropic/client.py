@@ -3,22 +3,34 @@
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flue_actors.models.anthropic.body import API, encode_body, request_body
 from flue_actors.models.anthropic.decoder import StreamDecoder
 from flue_actors.models.catalog import ModelInfo
-from flue_actors.models.protocol import ModelEvent, ModelRequest
+from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
 from flue_actors.models.transport import Transport
 
 if TYPE_CHECKING:
     from flue_actors.models.anthropic.sdk import MessagesEndpoint
 
+PULSE: Final = 1.0
+"""Seconds after which bytes that are no text (a long tool call's arguments, pings) show as an empty `TextDelta`: the
+caller's idle timeout must not take a model that is writing 100 KiB of arguments for a silent one."""
+
 
 class AnthropicClient:
     """Performs requests through the SDK, which is loaded on first use or by `load`."""
 
-    def __init__(self, transport: Transport, info_of: Callable[[str], ModelInfo], *, max_connections: int) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        info_of: Callable[[str], ModelInfo],
+        *,
+        max_connections: int,
+        pulse: float = PULSE,
+    ) -> None:
+        self._pulse = pulse
         self._transport = transport
         self._info_of = info_of
         self._max_connections = max_connections
@@ -46,14 +58,20 @@ class AnthropicClient:
 
         if self._endpoint is None:
             self._endpoint = MessagesEndpoint(self._transport, self._max_connections)
-        info = self._info_of(request.model)
-        body = encode_body(request_body(request, info))
-        decoder = StreamDecoder(info.prices)
+        body = encode_body(request_body(request, self._info_of(request.model)))
+        decoder = StreamDecoder()
+        clock = asyncio.get_running_loop().time
+        last = clock()
         async with self._endpoint.stream(body) as chunks:
             async for chunk in chunks:
                 events = decoder.feed(chunk)
                 if decoder.done:
                     await drain(chunks)
+                if events:
+                    last = clock()
+                elif clock() - last > self._pulse:
+                    last = clock()
+                    yield TextDelta("")
                 for event in events:
                     yield event
                 if decoder.done:

@@ -10,7 +10,6 @@ import msgspec
 
 from flue_actors.errors import ModelRefusedError
 from flue_actors.messages import AssistantContent, StopReason, TextContent, ThinkingContent, ToolCall, Usage
-from flue_actors.models.catalog import Prices, cost_of
 from flue_actors.models.failures import broken_stream, status_error
 from flue_actors.models.protocol import (
     ModelEvent,
@@ -107,9 +106,8 @@ _decode_arguments = msgspec.json.Decoder(dict[str, Any]).decode
 class StreamDecoder:
     """Decodes one reply. ``done`` turns true with the `ReplyDone`; bytes after it are ignored."""
 
-    def __init__(self, prices: Prices | None = None) -> None:
+    def __init__(self) -> None:
         self.done: bool = False
-        self._prices = prices
         self._rest = b""
         self._blocks: dict[int, _Block] = {}
         self._usage = _Usage()
@@ -222,14 +220,13 @@ class StreamDecoder:
         counts = self._usage
         read, written = counts.cache_read_input_tokens or 0, counts.cache_creation_input_tokens or 0
         fresh, output = counts.input_tokens or 0, counts.output_tokens or 0
-        usage = Usage(
+        return Usage(
             input=fresh,
             output=output,
             cache_read=read,
             cache_write=written,
             total_tokens=fresh + output + read + written,
         )
-        return msgspec.structs.replace(usage, cost=cost_of(usage, self._prices))
 
     def _emit(self, event: ModelEvent) -> None:
         self._flush_text()
