@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future as ThreadFuture
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flue_actors.actors.activation import Activation, backing_off, earliest
 from flue_actors.actors.address import Address, DropReason, Kind
@@ -60,7 +60,8 @@ class Core:
         orphans: Fenced messages whose task still runs.
     """
 
-    loop: asyncio.AbstractEventLoop
+    loop: asyncio.AbstractEventLoop = cast("asyncio.AbstractEventLoop", None)
+    """Set by `start`; a Future made with None before takes the running loop, which is what a refusal needs."""
 
     def __init__(self, system: "ActorSystem", limits: ActorLimits, clock: Clock, rng: random.Random) -> None:
         self.system = system
@@ -346,7 +347,7 @@ class Core:
 
     async def _until(self, reached: Callable[[], bool], seconds: float) -> None:
         limit = self.loop.time() + seconds
-        while not reached():
+        while not reached() and self.loop.time() < limit:
             self._changed = self.loop.create_future()
             try:
                 async with asyncio.timeout_at(limit):
