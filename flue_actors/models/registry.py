@@ -16,7 +16,8 @@ from flue_actors.models.anthropic.client import AnthropicClient
 from flue_actors.models.catalog import ANTHROPIC, UNKNOWN, ModelInfo
 from flue_actors.models.limiter import LimiterStatistics, ModelLimiter
 from flue_actors.models.protocol import ModelClient
-from flue_actors.models.scripted import ScriptedProvider, scripted_name
+from flue_actors.models.scripted import ScriptedProvider
+from flue_actors.models.scripted_replies import scripted_name
 from flue_actors.models.transport import Transport
 
 MAX_CONCURRENCY: Final = 512

@@ -6,7 +6,8 @@ import pytest
 from flue_actors.errors import ConfigError, ModelError, ModelOverloadedError, ModelRefusedError
 from flue_actors.messages import Message, SignalMessage, TextContent, ToolCall
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta, ThinkingEnd, ThinkingStart
-from flue_actors.models.scripted import JOKES, ScriptedModel, ScriptedProvider, scripted_name
+from flue_actors.models.scripted import ScriptedModel, ScriptedProvider
+from flue_actors.models.scripted_replies import JOKES, scripted_name
 from tests.models.helpers import asking, assistant, done_of, events_of, reply_of, result, streamed
 
 
