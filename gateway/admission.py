@@ -8,7 +8,7 @@ from flue_actors.gateway.asgi import Scope
 from flue_actors.gateway.limits import Limits
 from flue_actors.gateway.sockets import SocketSession
 from flue_actors.gateway.streams import EventStream
-from flue_actors.ids import check_session_name
+from flue_actors.ids import AgentKey, check_session_name
 from flue_actors.runtime import Runtime
 
 _KEY: Final = "flue_actors.gateway"
@@ -17,9 +17,10 @@ _KEY: Final = "flue_actors.gateway"
 class Gateway:
     """A runtime as the outside meets it."""
 
-    def __init__(self, runtime: Runtime, limits: Limits | None = None) -> None:
+    def __init__(self, runtime: Runtime, *, limits: Limits | None = None, dev: bool = False) -> None:
         self.runtime = runtime
         self.limits = limits if limits is not None else Limits.of(runtime.settings)
+        self.dev = dev
         self.draining = False
         self.sockets: set[SocketSession] = set()
         self.streams: set[EventStream] = set()
@@ -36,14 +37,14 @@ class Gateway:
             raise NotStartedError
         return self.runtime
 
-    def session(self, agent: str, id: str, name: str) -> SessionRef:
+    def session(self, key: AgentKey, name: str) -> SessionRef:
         """The session a prompt is for.
 
         Raises:
             UnknownAgentError, InvalidRequestError, DrainingError, NotStartedError: It cannot be sent anything.
         """
         check_session_name(name)
-        return self.take_in().ref(agent, id).session(name)
+        return self.take_in().ref(key.agent, key.id).session(name)
 
     def drain(self) -> None:
         """Refuse new work from now on, and let idle sockets go; busy ones go with their last outcome."""

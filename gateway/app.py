@@ -10,7 +10,7 @@ from flue_actors.errors import RouteNotFoundError
 from flue_actors.gateway.admission import Gateway, gateway_of, put_gateway
 from flue_actors.gateway.asgi import App, Event, Receive, Scope, Send
 from flue_actors.gateway.resources.agents import AgentsResource
-from flue_actors.gateway.resources.health import Livez, Readyz
+from flue_actors.gateway.resources.health import livez, readyz
 from flue_actors.gateway.resources.replies import refuse, reply_error
 from flue_actors.runtime import Runtime
 
@@ -35,11 +35,11 @@ def mount(app: "falcon.asgi.App[Any, Any]", prefix: str = "", *, runtime: Runtim
         return own if own is not None else gateway_of(scope)
 
     app.add_route(prefix + "/agents/{rest:path}", AgentsResource(find_gateway, prefix))
-    app.add_route(prefix + "/livez", Livez())
-    app.add_route(prefix + "/readyz", Readyz(find_gateway))
+    app.add_route(prefix + "/livez", livez())
+    app.add_route(prefix + "/readyz", readyz(find_gateway))
 
 
-def create_app(runtime: Runtime, app: App | None = None) -> "GatewayApp":
+def create_app(runtime: Runtime, app: App | None = None, *, dev: bool = False) -> "GatewayApp":
     """An ASGI app that serves ``runtime``: for any server, or to be mounted in FastAPI, Starlette and the like.
 
     A runtime that has been started is its owner's; one that has not lives with the server's lifespan. A mounted app gets
@@ -48,8 +48,9 @@ def create_app(runtime: Runtime, app: App | None = None) -> "GatewayApp":
     Args:
         runtime: The agents.
         app: Your own application, which called `mount`; without it there are the agents' and the health routes alone.
+        dev: Show callers what only a developer should see of an error.
     """
-    return GatewayApp(Gateway(runtime), app if app is not None else _default_app())
+    return GatewayApp(Gateway(runtime, dev=dev), app if app is not None else _default_app())
 
 
 class GatewayApp:
@@ -112,9 +113,9 @@ def _default_app() -> App:
     return app  # pyright: ignore[reportReturnType]  # Falcon types its messages as plain dicts
 
 
-async def _nothing_here(request: Request, response: Response | None, ws: WebSocket | None = None) -> None:
+async def _nothing_here(req: Request, resp: Response | None, ws: WebSocket | None = None, **_: object) -> None:
     error = RouteNotFoundError()
     if ws is not None:
-        await refuse(ws, request.scope, error)
-    elif response is not None:
-        reply_error(response, error)
+        await refuse(ws, req.scope, error)
+    elif resp is not None:
+        await reply_error(resp, error)

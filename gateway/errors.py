@@ -78,10 +78,15 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def answer(error: Exception, *, dev: bool = False, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def answer(error: Exception, *, dev: bool = False) -> Answer:
     """The HTTP response for an error."""
+    headers: tuple[tuple[str, str], ...] = ()
     shown = public_error(error)
     status = status_of(shown)
+    if isinstance(shown, errors.MethodNotAllowedError) and shown.meta is not None:
+        headers = (*headers, ("allow", shown.meta["allow"]))
+    if status == 401:
+        headers = (*headers, ("www-authenticate", "Bearer"))
     seconds = shown.retry_after if shown.retry_after is not None else RETRY_AFTER.get(status)
     if seconds is not None:
         headers = (*headers, ("retry-after", str(max(1, math.ceil(seconds)))))
@@ -90,6 +95,8 @@ def answer(error: Exception, *, dev: bool = False, headers: tuple[tuple[str, str
 
 def status_of(error: FlueError) -> int:
     """The error's HTTP status."""
+    if isinstance(error, errors.Denied):
+        return error.status
     return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
 

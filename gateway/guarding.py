@@ -1,28 +1,24 @@
-"""Between Falcon and an agent's guard: the request as guards see it, and what becomes of their answer."""
-
-from collections.abc import Awaitable, Callable
+"""The request as an agent's guard sees it."""
 
 from falcon.asgi import Request
 
-from flue_actors.definition.guards import Guard, GuardRequest, GuardResponse, run_guard
+from flue_actors.definition.guards import GuardRequest
+from flue_actors.gateway.asgi import raw_path
+from flue_actors.ids import AgentKey
 
 
-def guard_request(request: Request, name: str, id: str, token: str | None = None) -> GuardRequest:
-    """The request as the guard sees it; ``token`` stands in for a missing authorization header."""
-    headers = {key.lower(): value for key, value in request.headers.items()}
+def guard_request(request: Request, key: AgentKey, token: str | None = None) -> GuardRequest:
+    """What the guard is asked about; ``token`` stands in for a missing authorization header."""
+    headers = dict(request.headers_lower)
     if token is not None:
         headers.setdefault("authorization", f"Bearer {token}")
+    client = request.scope.get("client")
     return GuardRequest(
         method=request.method,
-        path=request.path,
-        params={"name": name, "id": id},
+        path=raw_path(request.scope).decode("latin-1"),
+        params={"name": key.agent, "id": key.id},
         headers=headers,
         query=request.query_string,
+        transport="websocket" if request.is_websocket else "http",
+        client=client[0] if client else None,
     )
-
-
-async def guarded(
-    guard: Guard, request: GuardRequest, call_next: Callable[[], Awaitable[None]]
-) -> GuardResponse | None:
-    """Run the guard around ``call_next``; its own response, or None if it let the request through."""
-    return await run_guard(guard, request, call_next)

@@ -6,13 +6,14 @@ head of any size.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from flue_actors.errors import CallerError, FlueError, InvalidRequestError, RequestTimeoutError, TooLargeError
-from flue_actors.gateway.limits import GatewayConfig, Limits
 from flue_actors.gateway.errors import answer
+from flue_actors.gateway.limits import GatewayConfig, Limits
 
 MIN_BODY_RATE: Final = 16 * 1024
 """Bytes per second that move a body's deadline out: a large upload on a slow line is not an attack."""
@@ -23,7 +24,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     config: GatewayConfig
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # uvicorn narrows it the same way
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """A client connected: its first head is due."""
         super().connection_made(transport)
         self._limits: Limits = self.config.limits
@@ -132,20 +133,30 @@ class HttpProtocol(HttpToolsProtocol):
     def _may_answer(self) -> bool:
         if self._in_body:
             return not self.pipeline and not self.cycle.response_started
-        if self.cycle is None:
+        cycle = self._last_cycle()
+        if cycle is None:
             return self._head_size > 0  # to a client that never said a word we say nothing either
-        return self.cycle.response_complete
+        return cycle.response_complete
 
     def _awaits_head(self) -> bool:
         # Between requests uvicorn's own keep-alive timer runs; while one is answered, the next head may take its time.
-        return self.cycle is None or (self._head_size > 0 and self.cycle.response_complete)
+        cycle = self._last_cycle()
+        return cycle is None or (self._head_size > 0 and cycle.response_complete)
+
+    def _last_cycle(self) -> RequestResponseCycle | None:
+        # uvicorn declares it as always there and sets it to None until the first request.
+        return cast("RequestResponseCycle | None", self.cycle)
 
     def _body_allowance(self) -> float:
         return 0.0 if self.cycle.response_complete else self._body_size / MIN_BODY_RATE
 
+    def _version(self) -> str:
+        parser = cast("httptools.HttpRequestParser", self.parser)  # gone only once the connection is
+        return parser.get_http_version()
+
     def _check_host(self) -> None:
         hosts = sum(1 for name, _ in self.headers if name == b"host")
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        if hosts > 1 or (hosts == 0 and self._version() == "1.1"):
             self._refuse(InvalidRequestError("The request must have exactly one Host header."))
 
 

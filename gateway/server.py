@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Final
@@ -18,14 +18,17 @@ from typing import Final
 import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
 
+from flue_actors.errors import ConfigError
 from flue_actors.gateway.admission import Gateway
 from flue_actors.gateway.asgi import App
 from flue_actors.gateway.http_protocol import HttpProtocol
-from flue_actors.gateway.limits import GatewayConfig, Limits
+from flue_actors.gateway.limits import GatewayConfig
 from flue_actors.gateway.socket_channel import SocketProtocol
 
 SWEEPS_PER_DEADLINE: Final = 10
 """A deadline is kept to a tenth of the shortest of them, and at best to uvicorn's own tick of 0.1 s."""
+
+BACKLOG: Final = 2048
 
 CLOSING_SECONDS: Final = 2
 """How long the last answers may take to leave once nothing runs any more."""
@@ -43,12 +46,23 @@ class GatewayServer(uvicorn.Server):
         limits = config.limits
         self._sweep_every = min(limits.head_timeout, limits.body_timeout, limits.stall_timeout) / SWEEPS_PER_DEADLINE
         self._swept = 0.0
+        self.listening = asyncio.Event()
+        self.finished = asyncio.Event()
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port it listens on, once started."""
-        host, port, *_ = self.servers[0].sockets[0].getsockname()
-        return host, port
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, serve until told to stop, and stop."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self.finished.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as exit:
+            raise ConfigError("The application did not start.", details="The log says why.") from exit
+        self.listening.set()
 
     async def on_tick(self, counter: int) -> bool:
         """What uvicorn calls every 0.1 s."""
@@ -101,12 +115,10 @@ class GatewayServer(uvicorn.Server):
                 connection.sweep(now)
 
 
-def make_server(app: App, gateway: Gateway, *, host: str, port: int, signals: bool = False) -> GatewayServer:
+def make_server(app: App, gateway: Gateway, *, signals: bool = False) -> GatewayServer:
     """A server for ``app``, which `create_app` made. It does not listen yet."""
     config = GatewayConfig(
-        app,  # pyright: ignore[reportArgumentType]  # uvicorn spells ASGI's messages as unions of TypedDicts
-        host=host,
-        port=port,
+        app,
         loop="none",
         http=HttpProtocol,
         ws=SocketProtocol,
@@ -124,17 +136,32 @@ def make_server(app: App, gateway: Gateway, *, host: str, port: int, signals: bo
     return GatewayServer(config, gateway, signals=signals)
 
 
-@asynccontextmanager
-async def serving(server: GatewayServer) -> AsyncIterator[GatewayServer]:
-    """Run the server inside this block, listening from its first line on; leaving it drains and stops."""
-    task = asyncio.get_running_loop().create_task(server.serve())
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one.
+
+    Raises:
+        ConfigError: The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        while not server.started and not task.done():
-            await asyncio.sleep(0.005)
-        if task.done():
-            task.result()
-            raise RuntimeError("the server did not start")
-        yield server
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host}:{port}: {error.strerror}.", details="Choose another port, or stop what uses it."
+        ) from error
+
+
+@asynccontextmanager
+async def serving(server: GatewayServer, listener: socket.socket) -> AsyncGenerator[GatewayServer]:
+    """Run the server inside this block; leaving it drains and stops."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(server.serve(sockets=[listener]))
+    listening = loop.create_task(server.listening.wait())
+    try:
+        await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            yield server
     finally:
+        listening.cancel()
         server.should_exit = True
         await task

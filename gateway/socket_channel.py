@@ -18,6 +18,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from flue_actors.gateway.asgi import Scope
 from flue_actors.gateway.limits import GatewayConfig
 from flue_actors.gateway.sockets import GOING_AWAY, SocketSession
 
@@ -88,13 +89,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """The handshake's head is whole."""
         super().handle_connect(event)
         if not self.close_sent:
-            extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions[EXTENSION] = self
+            scope = cast("Scope", self.scope)
+            scope["extensions"][EXTENSION] = self
 
     async def run_asgi(self) -> None:
         """Run the application: until the end of the handshake if it attaches a session, otherwise until it returns."""
         try:
-            await self.app(self.scope, self.receive, self.send)  # pyright: ignore[reportArgumentType]  # uvicorn's own unions of message types
+            await cast("Any", self.app)(self.scope, self.receive, self.send)
         except ClientDisconnected:
             pass
         except Exception:

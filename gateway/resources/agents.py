@@ -8,30 +8,33 @@ import logging
 from collections.abc import Callable
 
 from falcon.asgi import Request, Response, WebSocket
-from falcon.constants import COMBINED_METHODS
 
+from flue_actors.definition.guards import run_guard
 from flue_actors.errors import (
     FlueError,
     InternalError,
     InvalidRequestError,
     MethodNotAllowedError,
+    NotStartedError,
     RouteNotFoundError,
     UnknownAgentError,
 )
 from flue_actors.gateway.admission import Gateway
 from flue_actors.gateway.asgi import Scope, raw_path
-from flue_actors.gateway.guarding import guard_request, guarded
+from flue_actors.gateway.guarding import guard_request
 from flue_actors.gateway.handshake import check_origin, offered_token
 from flue_actors.gateway.paths import instance_key, split_path
 from flue_actors.gateway.resources.call import Call
-from flue_actors.gateway.resources.opening import open_socket
-from flue_actors.gateway.resources.replies import Headers, refuse, refuse_with, reply_error, reply_with
+from flue_actors.gateway.resources.methods import answers_every_method
+from flue_actors.gateway.resources.opening import Opening, open_socket
+from flue_actors.gateway.resources.replies import refuse, refuse_with, reply_error, reply_with
 from flue_actors.gateway.resources.routes import ROUTES, Route
 from flue_actors.ids import AgentKey
 
 logger = logging.getLogger("flue_actors.gateway")
 
 
+@answers_every_method("on_request")
 class AgentsResource:
     """Falcon's resource for everything below ``{prefix}/agents/``."""
 
@@ -43,23 +46,24 @@ class AgentsResource:
         """Any HTTP method. ``rest`` is Falcon's decoded rest of the path, which is not exact and not used."""
         try:
             await self._handle(request, response)
-        except MethodNotAllowedError as error:
-            reply_error(response, error, headers=_allow(error))
         except FlueError as error:
-            reply_error(response, error)
-        except Exception:
+            await reply_error(response, error, dev=self._dev(request))
+        except Exception as error:
             logger.exception("a request failed")
-            reply_error(response, InternalError())
+            await reply_error(response, InternalError(dev=repr(error)), dev=self._dev(request))
 
     async def on_websocket(self, request: Request, socket: WebSocket, rest: str) -> None:
         """A handshake. ``rest`` as above."""
         try:
-            await self._open(request, socket)
+            opening = await self._guard_handshake(request, socket)
         except FlueError as error:
-            await refuse(socket, request.scope, error)
-        except Exception:
+            await refuse(socket, request.scope, error, dev=self._dev(request))
+        except Exception as error:
             logger.exception("a handshake failed")
-            await refuse(socket, request.scope, InternalError())
+            await refuse(socket, request.scope, InternalError(dev=repr(error)), dev=self._dev(request))
+        else:
+            if opening is not None:
+                await open_socket(socket, request.scope, opening)
 
     async def _handle(self, request: Request, response: Response) -> None:
         path = split_path(raw_path(request.scope), self._prefix)
@@ -69,42 +73,46 @@ class AgentsResource:
             raise MethodNotAllowedError(meta={"allow": route.allow})
         gateway = self._find_gateway(request.scope)
         runtime = gateway.take_in()
-        key = instance_key(path)
-        definition = runtime.definition(key.agent)
+        spelled = instance_key(path)
+        definition = runtime.definition(spelled.agent)
+        key = AgentKey(definition.name, spelled.id)
         if definition.route is None:
             raise UnknownAgentError
-        asked = guard_request(request, definition.name, key.id)
-        call = Call(request, response, gateway, definition.name, key.id, asked)
+        asked = guard_request(request, key)
+        call = Call(request, response, gateway, key, asked)
         with runtime.bind():
-            denial = await guarded(definition.route, asked, lambda: handler(call))
+            denial = await run_guard(definition.route, asked, lambda: handler(call))
         if denial is not None:
-            reply_with(response, denial)
+            await reply_with(response, denial)
 
-    async def _open(self, request: Request, socket: WebSocket) -> None:
+    async def _guard_handshake(self, request: Request, socket: WebSocket) -> Opening | None:
         path = split_path(raw_path(request.scope), self._prefix)
         if not _route(path.tail).socket:
             raise RouteNotFoundError
         gateway = self._find_gateway(request.scope)
         runtime = gateway.take_in()
         try:
-            key = instance_key(path)
-            definition = runtime.definition(key.agent)
+            spelled = instance_key(path)
+            definition = runtime.definition(spelled.agent)
         except (UnknownAgentError, InvalidRequestError):
             raise RouteNotFoundError from None
         if definition.websocket is None:
             raise RouteNotFoundError
+        key = AgentKey(definition.name, spelled.id)
         check_origin(request.get_header("origin"), request.get_header("host"), gateway.limits.origins)
-        asked = guard_request(request, definition.name, key.id, offered_token(socket.subprotocols))
+        asked = guard_request(request, key, offered_token(socket.subprotocols))
         with runtime.bind():
-            denial = await guarded(definition.websocket, asked, _ready_to_open)
+            denial = await run_guard(definition.websocket, asked, _ready_to_open)
         if denial is not None:
             await refuse_with(socket, request.scope, denial)
-        else:
-            await open_socket(socket, request.scope, gateway, AgentKey(definition.name, key.id), asked)
+            return None
+        return Opening(gateway, key, asked)
 
-
-for _method in COMBINED_METHODS:
-    setattr(AgentsResource, f"on_{_method.lower()}", AgentsResource.on_request)
+    def _dev(self, request: Request) -> bool:
+        try:
+            return self._find_gateway(request.scope).dev
+        except NotStartedError:
+            return False
 
 
 def _route(tail: tuple[bytes, ...]) -> Route:
@@ -112,10 +120,6 @@ def _route(tail: tuple[bytes, ...]) -> Route:
     if route is None:
         raise RouteNotFoundError
     return route
-
-
-def _allow(error: MethodNotAllowedError) -> Headers:
-    return (("allow", error.meta["allow"]),) if error.meta is not None else ()
 
 
 async def _ready_to_open() -> None:

@@ -5,14 +5,14 @@ from falcon.asgi import Request, Response
 
 from flue_actors.definition.guards import GuardRequest
 from flue_actors.gateway.admission import Gateway
+from flue_actors.ids import AgentKey
 
 
 class Call(msgspec.Struct, frozen=True):
-    """``agent`` is the canonical name; ``guarded`` holds what the guard said about the caller."""
+    """``key`` holds the agent's canonical name, ``guarded`` what the guard said about the caller."""
 
     request: Request
     response: Response
     gateway: Gateway
-    agent: str
-    id: str
+    key: AgentKey
     guarded: GuardRequest

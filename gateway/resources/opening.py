@@ -1,6 +1,6 @@
 """Opening a socket whose handshake the guard let through: accept, and give it a session."""
 
-
+import msgspec
 from falcon.asgi import WebSocket
 
 from flue_actors.agent_ref import Submitted
@@ -16,29 +16,35 @@ from flue_actors.gateway.wire import PromptFrame
 from flue_actors.ids import AgentKey
 
 
-async def open_socket(
-    socket: WebSocket, scope: Scope, gateway: Gateway, key: AgentKey, guarded: GuardRequest
-) -> None:
+class Opening(msgspec.Struct, frozen=True):
+    """A handshake the guard let through. ``key`` holds the agent's canonical name."""
+
+    gateway: Gateway
+    key: AgentKey
+    guarded: GuardRequest
+
+
+async def open_socket(socket: WebSocket, scope: Scope, opening: Opening) -> None:
     """Accept the handshake and converse: on our own server the conversation outlives this call."""
     await socket.accept(accepted_subprotocol(socket.subprotocols))
     protocol: SocketProtocol | None = scope.get("extensions", {}).get(EXTENSION)
     if protocol is not None:
-        protocol.attach(_session(protocol, gateway, key, guarded))
+        protocol.attach(_session(protocol, opening))
         return
     channel = FalconChannel(socket)
-    await converse(socket, channel, _session(channel, gateway, key, guarded), gateway.limits)
+    await converse(socket, channel, _session(channel, opening), opening.gateway.limits)
 
 
-def _session(channel: Channel, gateway: Gateway, key: AgentKey, guarded: GuardRequest) -> SocketSession:
-    principal = guarded.principal
+def _session(channel: Channel, opening: Opening) -> SocketSession:
+    gateway, key, principal = opening.gateway, opening.key, opening.guarded.principal
 
     async def submit(frame: PromptFrame) -> Submitted:
-        session = gateway.session(key.agent, key.id, frame.session)
+        session = gateway.session(key, frame.session)
         return await session.submit(frame.message, if_busy=frame.if_busy, principal=principal, watch=True)
 
-    protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.limits.max_in_flight)
+    protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.limits.max_in_flight, dev=gateway.dev)
     session = SocketSession(
-        protocol, channel, submit, expires_at=guarded.expires_at, forget=gateway.sockets.discard
+        protocol, channel, submit, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
     )
     gateway.sockets.add(session)
     return session

@@ -27,7 +27,7 @@ async def prompt(call: Call) -> None:
             details="Receive them in a route of your own and hand them over with dispatch().",
         )
     body = decode_prompt(raw)
-    session = call.gateway.session(call.agent, call.id, body.session)
+    session = call.gateway.session(call.key, body.session)
     if CONTENT_TYPE in request.accept:
         await _stream(call, session, body, receive)
     else:
@@ -41,18 +41,16 @@ async def _answer(call: Call, session: SessionRef, body: PromptBody) -> None:
 
 
 async def _stream(call: Call, session: SessionRef, body: PromptBody, receive: Receive) -> None:
-    submitted = await session.submit(
-        body.message, if_busy=body.if_busy, principal=call.guarded.principal, watch=True
-    )
+    submitted = await session.submit(body.message, if_busy=body.if_busy, principal=call.guarded.principal, watch=True)
     gateway = call.gateway
     stream = EventStream(
         submitted.feed,
         receive,
-        instance_id=call.id,
+        instance_id=call.key.id,
         heartbeat=gateway.limits.heartbeat,
         forget=gateway.streams.discard,
     )
     gateway.streams.add(stream)
     call.response.content_type = CONTENT_TYPE
     call.response.set_headers(_STREAM_HEADERS)
-    call.response.stream = stream  # pyright: ignore[reportAttributeAccessIssue]  # an async iterator with close() is one of its forms
+    call.response.stream = stream
