@@ -5,12 +5,13 @@ the provider's own environment variables. Clients are made on first use, one per
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from flue_actors.errors import ConfigError
+from flue_actors.errors import ConfigError, ModelError
 from flue_actors.models.anthropic.body import API
 from flue_actors.models.anthropic.client import AnthropicClient
 from flue_actors.models.catalog import ANTHROPIC, UNKNOWN, ModelInfo
@@ -160,7 +161,8 @@ class ModelRegistry:
         for model in models:
             client = self.resolve(model).client
             if isinstance(client, AnthropicClient):
-                await client.load()
+                with suppress(ModelError):  # no key: told to whoever uses the model, and to nobody else
+                    await client.load()
 
     def statistics(self) -> dict[str, LimiterStatistics]:
         """The limiter of each provider in use."""

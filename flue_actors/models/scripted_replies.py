@@ -91,12 +91,22 @@ def reply_events(reply: ReplyDone, *, size: int = 20) -> Iterator[ModelEvent]:
 
 
 def estimated_usage(request: ModelRequest, content: Sequence[AssistantContent]) -> Usage:
-    """Four characters are a token, rounded up: deterministic, and about right for English."""
-    shown = len(request.instructions) + len(request.instance_text)
-    shown += sum(len(tool.name) + len(tool.description) for tool in request.tools)
-    for message in request.messages:
-        shown += _size_of(message.content) if isinstance(message, AssistantMessage) else len(text_of(message))
-    tokens_in, tokens_out = _tokens(shown), _tokens(_size_of(content))
+    """Four characters are a token, rounded up: deterministic, and about right for English.
+
+    What the last reply accounted for is not counted again, so a long history costs no more than a short one.
+    """
+    characters, tokens = 0, 0
+    for message in reversed(request.messages):
+        if isinstance(message, AssistantMessage):
+            if tokens := message.usage.total_tokens:
+                break
+            characters += _size_of(message.content)
+        else:
+            characters += len(text_of(message))
+    else:
+        characters += len(request.instructions) + len(request.instance_text)
+        characters += sum(len(tool.name) + len(tool.description) for tool in request.tools)
+    tokens_in, tokens_out = tokens + _tokens(characters), _tokens(_size_of(content))
     return Usage(input=tokens_in, output=tokens_out, total_tokens=tokens_in + tokens_out)
 
 

@@ -208,6 +208,12 @@ async def test_a_connection_serves_on_even_if_the_response_ends_after_the_reply(
         assert server.connections == 1
 
 
+async def test_first_calls_at_the_same_time_share_one_pool() -> None:
+    async with anthropic_model(max_concurrency=2) as (model, server):
+        await asyncio.gather(*[reply_of(model.client, asking("hi")) for _ in range(10)])
+        assert server.connections == 2
+
+
 async def test_as_many_answers_stream_at_once_as_the_limiter_lets_through() -> None:
     async with anthropic_model(Settings(deltas=5, rate=50), max_concurrency=120) as (model, server):
         most = 0

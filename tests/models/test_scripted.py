@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+import msgspec
 import pytest
 
 from flue_actors.errors import ConfigError, ModelError, ModelOverloadedError, ModelRefusedError
@@ -31,6 +32,14 @@ async def test_the_last_event_is_the_whole_reply() -> None:
 async def test_usage_is_a_quarter_of_the_characters_and_has_no_cost() -> None:
     usage = (await reply_of(ScriptedProvider(), asking("12345", model="echo"))).usage
     assert (usage.input, usage.output, usage.total_tokens, usage.cost) == (2, 6, 8, None)
+
+
+async def test_usage_goes_on_from_what_the_last_reply_accounted_for() -> None:
+    provider = ScriptedProvider()
+    first = await reply_of(provider, asking("12345", model="echo"))
+    said = msgspec.structs.replace(assistant(*first.content), usage=first.usage)
+    second = await reply_of(provider, asking("12345", said, "1234", model="echo"))
+    assert second.usage.input == first.usage.total_tokens + 1
 
 
 async def test_the_same_text_gets_the_same_joke() -> None:

@@ -1,7 +1,6 @@
 """The `ModelClient` for the Anthropic Messages API. Importing it does not import the SDK."""
 
 import asyncio
-import importlib
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +34,7 @@ class AnthropicClient:
         self._info_of = info_of
         self._max_connections = max_connections
         self._endpoint: MessagesEndpoint | None = None
+        self._opening = asyncio.Lock()
 
     @property
     def api(self) -> str:
@@ -42,8 +42,12 @@ class AnthropicClient:
         return API
 
     async def load(self) -> None:
-        """Import the SDK in a worker thread (about a second)."""
-        await asyncio.to_thread(importlib.import_module, "flue_actors.models.anthropic.sdk")
+        """Import the SDK and open it, in a worker thread: about a second the first time, then 20 ms for TLS.
+
+        Raises:
+            ModelError: No API key is configured.
+        """
+        await self._open()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """Perform one request; see `ModelClient.stream`.
@@ -52,21 +56,16 @@ class AnthropicClient:
             ModelError: As the port says; also when no API key is configured.
             ModelRefusedError: The model declined to answer.
         """
-        if self._endpoint is None:
-            await self.load()
-        from flue_actors.models.anthropic.sdk import MessagesEndpoint, drain
-
-        if self._endpoint is None:
-            self._endpoint = MessagesEndpoint(self._transport, self._max_connections)
+        endpoint = self._endpoint or await self._open()
         body = encode_body(request_body(request, self._info_of(request.model)))
         decoder = StreamDecoder()
         clock = asyncio.get_running_loop().time
         last = clock()
-        async with self._endpoint.stream(body) as chunks:
+        async with endpoint.stream(body) as chunks:
             async for chunk in chunks:
                 events = decoder.feed(chunk)
                 if decoder.done:
-                    await drain(chunks)
+                    await endpoint.drain(chunks)
                 if events:
                     last = clock()
                 elif clock() - last > self._pulse:
@@ -83,3 +82,15 @@ class AnthropicClient:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             await endpoint.aclose()
+
+    async def _open(self) -> "MessagesEndpoint":
+        async with self._opening:
+            if self._endpoint is None:
+                self._endpoint = await asyncio.to_thread(_endpoint, self._transport, self._max_connections)
+            return self._endpoint
+
+
+def _endpoint(transport: Transport, max_connections: int) -> "MessagesEndpoint":
+    from flue_actors.models.anthropic.sdk import MessagesEndpoint
+
+    return MessagesEndpoint(transport, max_connections)

@@ -71,19 +71,19 @@ class MessagesEndpoint:
         except anthropic.AnthropicError as error:
             raise ModelError(dev=f"{type(error).__name__}: {error}") from error
 
+    @staticmethod
+    async def drain(chunks: AsyncIterator[bytes]) -> None:
+        """Read what is left; give up quietly when it does not come."""
+        try:
+            async with asyncio.timeout(DRAIN):
+                async for _ in chunks:
+                    pass
+        except (TimeoutError, httpx2.HTTPError, OSError):
+            return
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._sdk.close()
-
-
-async def drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read what is left; give up quietly when it does not come."""
-    try:
-        async with asyncio.timeout(DRAIN):
-            async for _ in chunks:
-                pass
-    except (TimeoutError, httpx2.HTTPError, OSError):
-        return
 
 
 def _open(transport: Transport, http_client: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
