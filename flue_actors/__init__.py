@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flue_actors.definition.agent import AgentProfile as AgentProfile
     from flue_actors.definition.agent import create_agent as create_agent
     from flue_actors.definition.agent import define_agent_profile as define_agent_profile
+    from flue_actors.definition.fields import Durability as Durability
     from flue_actors.definition.guards import CallNext as CallNext
     from flue_actors.definition.guards import GuardRequest as GuardRequest
     from flue_actors.definition.guards import GuardResponse as GuardResponse
@@ -50,6 +51,7 @@ _HOMES = {
         "create_agent",
         "define_agent_profile",
     ),
+    "flue_actors.definition.fields": ("Durability",),
     "flue_actors.definition.guards": ("CallNext", "GuardRequest", "GuardResponse", "Principal", "bearer", "public"),
     "flue_actors.definition.settings": ("Settings",),
     "flue_actors.definition.tools": ("Tool", "ToolContext", "define_tool", "tool"),
@@ -72,6 +74,7 @@ __all__ = [
     "CallNext",
     "Denied",
     "DispatchReceipt",
+    "Durability",
     "FlueError",
     "GuardRequest",
     "GuardResponse",

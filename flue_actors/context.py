@@ -5,7 +5,7 @@ Set while a project loads, around the ASGI app, and in every turn and tool, so t
 never see each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _current: "ContextVar[Runtime | None]" = ContextVar("flue_actors.runtime", defau
 
 
 @contextmanager
-def bound(runtime: "Runtime") -> Iterator[None]:
+def bound(runtime: "Runtime") -> Generator[None, None, None]:
     """Inside, the module-level short forms mean this runtime."""
     token = _current.set(runtime)
     try:

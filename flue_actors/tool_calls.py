@@ -5,14 +5,15 @@ that call is affected.
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from flue_actors import events
 from flue_actors.conversation.turn import error_result, refused
 from flue_actors.definition.guards import Principal
-from flue_actors.definition.tools import Tool, ToolContext
+from flue_actors.definition.tools import Level, LogSink, Tool, ToolContext
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ToolError
 from flue_actors.ids import AgentKey
@@ -78,7 +79,12 @@ class ToolRunner:
 
     async def _run(self, call: ToolCall, tool: Tool) -> ToolResultMessage:
         context = ToolContext(
-            tool_call_id=call.id, agent=self._key, session=self._session, principal=self._principal, tool=tool.name
+            tool_call_id=call.id,
+            agent=self._key,
+            session=self._session,
+            principal=self._principal,
+            tool=tool.name,
+            log=self._log_sink(),
         )
         timeout = self._timeout if tool.timeout is None else tool.timeout
         work = asyncio.ensure_future(self._invoke(call, tool, context))
@@ -123,6 +129,18 @@ class ToolRunner:
         if not work.done():
             logger.error("tool %s of %s ignores its cancellation; left behind", call.name, self._key)
         return self._error(call, f"The tool did not finish within {timeout:g} seconds. Its outcome is unknown.")
+
+    def _log_sink(self) -> LogSink:
+        loop = asyncio.get_running_loop()
+
+        def sink(level: Level, message: str, attributes: dict[str, Any]) -> None:
+            # A sync tool logs from its thread.
+            emit = functools.partial(
+                self._emitter.emit, events.Log, level=level, message=message, attributes=attributes
+            )
+            loop.call_soon_threadsafe(emit)
+
+        return sink
 
     def _error(self, call: ToolCall, text: str) -> ToolResultMessage:
         return error_result(call, text, self._services.clock.now_ms())

@@ -1,30 +1,303 @@
-"""thin, replaced soon"""
-from typing import Any
+"""Agents as users define them: `create_agent`, its configuration, profiles, and how they merge.
+
+Rules of merging and validation are Flue's: a field that is present replaces the profile's (None clears it), tools append
+behind the profile's, and the result is validated as a whole.
+"""
+
+import functools
+import hashlib
+import inspect
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypedDict, Unpack, cast, overload
+
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from flue_actors.definition.fields import PROFILE_FIELDS, Check, Concurrency, Durability, Model, PublicEvents, checked
 from flue_actors.definition.guards import Principal
-class Durability(msgspec.Struct, frozen=True):
-    attempts: int = 10
-    timeout: float = 3600
+from flue_actors.definition.tools import Tool
+from flue_actors.errors import ConfigError, FlueError
+from flue_actors.ids import is_name
+from flue_actors.models.protocol import ThinkingLevel, ToolSpec
+
+
+class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What an initializer is told.
+
+    Attributes:
+        agent: The agent's name.
+        id: The instance's id, exactly as addressed.
+        env: The environment (with ``.env`` under ``flue-actors dev``).
+        payload: The workflow's payload; None for agents.
+        principal: Who sent the message, if a guard said so.
+    """
+
+    agent: str
+    id: str
+    env: Mapping[str, str]
+    payload: Any = None
+    principal: Principal | None = None
+
+
+class AgentProfile:
+    """Reusable behaviour without an address of its own. Made by `define_agent_profile`; validated when made."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields: Final = checked(fields, PROFILE_FIELDS, "a profile")
+
+
+class AgentConfig:
+    """What an initializer returns. A field that is not given comes from the profile, or has its default; None clears it.
+
+    Fields: ``model`` (required here or in the profile), ``profile``, ``name``, ``description``, ``instructions``,
+    ``tools``, ``thinking_level``, ``durability``, ``concurrency``, ``public_events``, ``version``, ``tool_timeout``
+    (seconds), ``max_turns``, ``max_queued``.
+    """
+
+    __slots__ = ("fields",)
+
+    def __init__(
+        self,
+        *,
+        model: Model | UnsetType | None = UNSET,
+        profile: AgentProfile | UnsetType | None = UNSET,
+        name: str | UnsetType | None = UNSET,
+        description: str | UnsetType | None = UNSET,
+        instructions: str | UnsetType | None = UNSET,
+        tools: Sequence[Tool] | UnsetType | None = UNSET,
+        thinking_level: ThinkingLevel | UnsetType | None = UNSET,
+        durability: Durability | UnsetType | None = UNSET,
+        concurrency: Concurrency | UnsetType | None = UNSET,
+        public_events: PublicEvents | UnsetType | None = UNSET,
+        version: str | UnsetType | None = UNSET,
+        tool_timeout: float | UnsetType | None = UNSET,
+        max_turns: int | UnsetType | None = UNSET,
+        max_queued: int | UnsetType | None = UNSET,
+        **unknown: Any,
+    ) -> None:
+        given = {
+            "model": model,
+            "profile": profile,
+            "name": name,
+            "description": description,
+            "instructions": instructions,
+            "tools": tools,
+            "thinking_level": thinking_level,
+            "durability": durability,
+            "concurrency": concurrency,
+            "public_events": public_events,
+            "version": version,
+            "tool_timeout": tool_timeout,
+            "max_turns": max_turns,
+            "max_queued": max_queued,
+            **unknown,
+        }
+        self.fields: Final = checked(given, _CONFIG_FIELDS, "an agent")
+
+
 class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True):
-    model: str
-    instructions: str = ""
-    tools: tuple[Any, ...] = ()
-    tool_specs: tuple[Any, ...] = ()
-    thinking_level: str = "medium"
-    concurrency: str = "instance"
-    public_events: str = "public"
-    version: str | None = None
+    """One submission's configuration: profile and config merged, validated, with defaults.
+
+    Attributes:
+        model: ``"provider/model"`` or a client object.
+        tools: Sorted by name, so that equal sets are equal bytes for the provider's cache.
+        fingerprint: Hash of model, instructions and tool specs.
+    """
+
+    model: Model
+    instructions: str
+    tools: tuple[Tool, ...]
+    tool_specs: tuple[ToolSpec, ...]
+    fingerprint: str
+    name: str | None = None
+    description: str | None = None
+    thinking_level: ThinkingLevel = "medium"
     durability: Durability = Durability()
+    concurrency: Concurrency = "instance"
+    public_events: PublicEvents = "public"
+    version: str | None = None
     tool_timeout: float | None = None
     max_turns: int | None = None
     max_queued: int | None = None
-    fingerprint: str = "x"
-class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
-    agent: str
-    id: str
-    env: Any
-    principal: Principal | None = None
+
+
+Initializer = Callable[..., "AgentConfig | Awaitable[AgentConfig]"]
+
+
 class CreatedAgent:
-    def __init__(self, **kw): self._r = ResolvedAgent(**kw); self.name=None; self.aliases=()
-    async def resolve(self, ctx): return self._r
-def create_agent(**kw): return CreatedAgent(**kw)
+    """An agent's definition; made by `create_agent`. Immutable and free of state: instances live in a runtime."""
+
+    __slots__ = ("_initialize", "_static", "aliases", "name")
+
+    def __init__(self, initialize: Initializer | AgentConfig, *, name: str | None, aliases: Sequence[str]) -> None:
+        for each in (*((name,) if name is not None else ()), *aliases):
+            if not is_name(each):
+                raise ConfigError(f'"{each}" is no name for an agent: use a letter, then letters, digits, "_" or "-".')
+        self.name: Final = name
+        self.aliases: Final = tuple(aliases)
+        self._static = resolve(initialize) if isinstance(initialize, AgentConfig) else None
+        self._initialize = None if isinstance(initialize, AgentConfig) else _caller(initialize)
+
+    async def resolve(self, ctx: AgentContext) -> ResolvedAgent:
+        """The configuration for one submission: runs the initializer.
+
+        Raises:
+            ConfigError: It raised, or what it returned is not valid; ``dev`` says where.
+        """
+        if self._initialize is None:
+            assert self._static is not None
+            return self._static
+        try:
+            config: object = self._initialize(ctx)
+            if inspect.isawaitable(config):
+                config = await config
+        except FlueError:
+            raise
+        except Exception as error:
+            where = error.__traceback__
+            while where is not None and where.tb_next is not None:
+                where = where.tb_next
+            at = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}: " if where is not None else ""
+            raise ConfigError(f'The initializer of agent "{ctx.agent}" raised.', dev=f"{at}{error!r}") from error
+        if not isinstance(config, AgentConfig):
+            raise ConfigError(
+                f'The initializer of agent "{ctx.agent}" returned {type(config).__name__}, not an AgentConfig.'
+            )
+        return resolve(config)
+
+
+class AgentFields(TypedDict, total=False):
+    """The optional fields of `create_agent`; see `AgentConfig`."""
+
+    description: str | None
+    instructions: str | None
+    tools: Sequence[Tool] | None
+    thinking_level: ThinkingLevel | None
+    durability: Durability | None
+    concurrency: Concurrency | None
+    public_events: PublicEvents | None
+    version: str | None
+    tool_timeout: float | None
+    max_turns: int | None
+    max_queued: int | None
+
+
+@overload
+def create_agent(
+    initialize: Initializer, /, *, name: str | None = None, aliases: Sequence[str] = ()
+) -> CreatedAgent: ...
+@overload
+def create_agent(
+    *,
+    model: Model,
+    profile: AgentProfile | None = None,
+    name: str | None = None,
+    aliases: Sequence[str] = (),
+    **config: Unpack[AgentFields],
+) -> CreatedAgent: ...
+@overload
+def create_agent(
+    *, profile: AgentProfile, name: str | None = None, aliases: Sequence[str] = (), **config: Unpack[AgentFields]
+) -> CreatedAgent: ...
+@overload
+def create_agent(*, name: str | None = None, aliases: Sequence[str] = ()) -> Callable[[Initializer], CreatedAgent]: ...
+def create_agent(
+    initialize: Initializer | None = None, /, *, name: str | None = None, aliases: Sequence[str] = (), **config: Any
+) -> CreatedAgent | Callable[[Initializer], CreatedAgent]:
+    """Define an agent.
+
+    Three ways: ``create_agent(model=..., instructions=...)`` when nothing depends on the instance; a function from
+    `AgentContext` to `AgentConfig` (sync or async, run for every submission); or that function decorated with
+    ``@create_agent`` or ``@create_agent(name=...)``.
+
+    Args:
+        name: Its address, instead of the file's name.
+        aliases: Earlier names under which it can still be reached.
+        config: The fields of `AgentConfig`.
+
+    Raises:
+        ConfigError: An unknown field (the message names the nearest one), or one that is not valid.
+    """
+    if initialize is not None and config:
+        raise ConfigError("create_agent() takes an initializer or fields, not both.")
+    if initialize is not None:
+        if not callable(initialize):
+            raise ConfigError("create_agent() needs a function, or fields by name.")
+        return CreatedAgent(initialize, name=name, aliases=aliases)
+    if config:
+        return CreatedAgent(AgentConfig(**config), name=name, aliases=aliases)
+    return functools.partial(CreatedAgent, name=name, aliases=aliases)
+
+
+def define_agent_profile(**fields: Any) -> AgentProfile:
+    """Define a profile from the fields of `AgentConfig`, without ``profile``.
+
+    Raises:
+        ConfigError: An unknown field, or one that is not valid.
+    """
+    return AgentProfile(fields)
+
+
+def merge(profile: AgentProfile, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile's fields with ``fields`` on top: present ones replace, tools append."""
+    merged = {**profile.fields, **fields}
+    if "tools" in profile.fields and "tools" in fields and fields["tools"] is not None:
+        merged["tools"] = (*(profile.fields["tools"] or ()), *fields["tools"])
+    return merged
+
+
+def resolve(config: AgentConfig) -> ResolvedAgent:
+    """Merge, validate as a whole, and fill in defaults.
+
+    Raises:
+        ConfigError: No model, or two tools of one name.
+    """
+    fields = dict(config.fields)
+    profile = fields.pop("profile", None)
+    if profile is not None:
+        fields = merge(profile, fields)
+    chosen = {name: value for name, value in fields.items() if value is not None}
+    model = chosen.pop("model", None)
+    if model is None:
+        raise ConfigError("The agent has no model.", details='Give it one: model="provider/model".')
+    tools: tuple[Tool, ...] = tuple(sorted(chosen.pop("tools", ()), key=_tool_name))
+    for one, other in itertools.pairwise(tools):
+        if one.name == other.name:
+            raise ConfigError(f'Two tools are called "{one.name}".')
+    instructions: str = chosen.pop("instructions", "")
+    specs = tuple([tool.spec for tool in tools])
+    return ResolvedAgent(
+        model=model,
+        instructions=instructions,
+        tools=tools,
+        tool_specs=specs,
+        fingerprint=_fingerprint(model, instructions, specs),
+        **chosen,
+    )
+
+
+def _tool_name(tool: Tool) -> str:
+    return tool.spec.name
+
+
+def _fingerprint(model: Model, instructions: str, specs: tuple[ToolSpec, ...]) -> str:
+    named = model if isinstance(model, str) else type(model).__qualname__
+    return hashlib.sha256(msgspec.json.encode((named, instructions, specs), order="sorted")).hexdigest()[:16]
+
+
+def _caller(initialize: Initializer) -> Callable[[AgentContext], Any]:
+    """The initializer as a function of the context; one without parameters is fine too."""
+    if inspect.signature(initialize).parameters:
+        return initialize
+    return lambda _: cast("Callable[[], Any]", initialize)()
+
+
+def _profile(name: str, value: Any) -> None:
+    if not isinstance(value, AgentProfile):
+        raise ConfigError(f'"{name}" is made by define_agent_profile().')
+
+
+_CONFIG_FIELDS: Final[Mapping[str, Check]] = {"profile": _profile, **PROFILE_FIELDS}

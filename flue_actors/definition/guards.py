@@ -125,7 +125,7 @@ async def public(request: GuardRequest, call_next: CallNext) -> None:
     await call_next()
 
 
-Verify = Callable[[str], "Principal | str | None | Awaitable[Principal | str | None]"]
+Verify = Callable[[str], "Principal | str | Awaitable[Principal | str | None] | None"]
 
 
 def bearer(accepted: str | Mapping[str, Principal | str] | Verify) -> Guard:

@@ -1,4 +1,242 @@
-"""thin, replaced soon"""
-from typing import Any
-class Tool: ...
-class ToolContext: ...
+"""Tools: functions the model may call."""
+
+import functools
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, overload
+
+import msgspec
+
+from flue_actors.definition.guards import Principal
+from flue_actors.definition.schema import Binding, function_binding, schema_binding
+from flue_actors.errors import ConfigError, ToolError
+from flue_actors.ids import AgentKey, is_name
+from flue_actors.models.protocol import ToolSpec
+
+TOOL_TEXT_LIMIT: Final = 50 * 1024
+"""Bytes of a tool's answer that the model is shown."""
+
+RunBlocking = Callable[..., Awaitable[Any]]
+Level = Literal["info", "warn", "error"]
+LogSink = Callable[[Level, str, dict[str, Any]], None]
+
+
+class ToolLog:
+    """A tool's own words, shown as ``log`` events. Usable from any thread."""
+
+    __slots__ = ("_sink",)
+
+    def __init__(self, sink: LogSink) -> None:
+        self._sink = sink
+
+    def info(self, message: str, **attributes: Any) -> None:
+        """Something worth knowing."""
+        self._sink("info", message, attributes)
+
+    def warn(self, message: str, **attributes: Any) -> None:
+        """Something odd."""
+        self._sink("warn", message, attributes)
+
+    def error(self, message: str, **attributes: Any) -> None:
+        """Something wrong."""
+        self._sink("error", message, attributes)
+
+
+class ToolContext:
+    """What a tool may know about its call: give a parameter this type.
+
+    Attributes:
+        tool_call_id: The call's id, unique in its session.
+        tool: The tool's name.
+        agent: Agent name and instance id.
+        session: The conversation's name.
+        principal: Who sent the message, if a guard said so.
+        log: Writes ``log`` events.
+    """
+
+    __slots__ = ("_cancelled", "agent", "log", "principal", "session", "tool", "tool_call_id")
+
+    def __init__(
+        self,
+        *,
+        tool_call_id: str,
+        tool: str,
+        agent: AgentKey,
+        session: str,
+        principal: Principal | None = None,
+        log: LogSink = lambda _level, _message, _attributes: None,
+    ) -> None:
+        self.tool_call_id = tool_call_id
+        self.tool = tool
+        self.agent = agent
+        self.session = session
+        self.principal = principal
+        self.log = ToolLog(log)
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """True once nobody waits for the result: aborted or out of time. A tool in a thread should look at it."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Nobody waits any more. For the runtime."""
+        self._cancelled = True
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool of an agent. Made by `tool` and `define_tool`; calling it calls the function.
+
+    Attributes:
+        spec: Name, description and JSON schema, as the model sees them.
+        timeout: Seconds one call may take; None = the agent's or runtime's ``tool_timeout``.
+    """
+
+    spec: ToolSpec
+    function: Callable[..., Any]
+    binding: Any  # schema.Binding
+    timeout: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What the model calls it."""
+        return self.spec.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself, unchecked."""
+        return self.function(*args, **kwargs)
+
+    def bind(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The model's arguments, checked and converted.
+
+        Raises:
+            ToolArgumentsError: They do not fit; the message is for the model.
+        """
+        return self.binding.bind(self.name, arguments)
+
+    async def execute(self, bound: dict[str, Any], context: ToolContext, run_blocking: RunBlocking) -> str:
+        """Run it and return the text for the model, at most `TOOL_TEXT_LIMIT` bytes.
+
+        Args:
+            bound: What `bind` returned.
+            run_blocking: Runs a function in a thread; sync tools never run on the loop.
+
+        Raises:
+            ToolError: The result cannot be shown to a model.
+            Exception: Whatever the function raises.
+        """
+        if self.binding.context is not None:
+            bound = {**bound, self.binding.context: context}
+        if _is_async(self.function):
+            result = await self.function(**bound)
+        else:
+            result = await run_blocking(functools.partial(self.function, **bound))
+            if inspect.isawaitable(result):
+                result = await result
+        return _text(result)
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(
+    *, name: str | None = None, description: str | None = None, timeout: float | None = None
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = None,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a function a tool: name, description and schema come from it. Use bare or with options.
+
+    Args:
+        name: Default: the function's name.
+        description: What the model reads; default: the docstring.
+        timeout: Seconds one call may take.
+
+    Raises:
+        ConfigError: No description, an impossible name, or parameters a model cannot fill.
+    """
+    if function is None:
+        return functools.partial(_from_function, name=name, description=description, timeout=timeout)
+    return _from_function(function, name=name, description=description, timeout=timeout)
+
+
+def _from_function(
+    function: Callable[..., Any], *, name: str | None, description: str | None, timeout: float | None
+) -> Tool:
+    named: str = getattr(function, "__name__", "") if name is None else name
+    description = description if description is not None else inspect.getdoc(function) or ""
+    return _make(named, description, function, function_binding(function, ToolContext), timeout)
+
+
+def define_tool(
+    *,
+    name: str,
+    description: str,
+    parameters: Mapping[str, Any],
+    execute: Callable[..., Any],
+    timeout: float | None = None,
+) -> Tool:
+    """A tool from its pieces.
+
+    Args:
+        parameters: A JSON schema of type ``object``.
+        execute: Called with the arguments as one dict (and a `ToolContext`, if it has such a parameter); sync or async.
+        timeout: Seconds one call may take.
+
+    Raises:
+        ConfigError: A blank description, an impossible name, or a schema that is not an object's.
+    """
+    if not callable(execute):
+        raise ConfigError(f'Tool "{name}": execute must be callable.')
+    return _make(name, description, execute, schema_binding(parameters, execute, ToolContext), timeout)
+
+
+def _make(name: str, description: str, function: Callable[..., Any], binding: Binding, timeout: float | None) -> Tool:
+    if not is_name(name):
+        raise ConfigError(f'"{name}" is no name for a tool: use a letter, then letters, digits, "_" or "-".')
+    if not description.strip():
+        raise ConfigError(
+            f'Tool "{name}" has no description.', details="Give the function a docstring: the model reads it."
+        )
+    if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
+        raise ConfigError(f'Tool "{name}": timeout must be a positive number of seconds.')
+    return Tool(
+        spec=ToolSpec(name, description, binding.parameters), function=function, binding=binding, timeout=timeout
+    )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _text(result: Any) -> str:
+    if result is None:
+        return ""
+    if isinstance(result, bytes | bytearray | memoryview):
+        raise ToolError("The tool answered bytes; it has to answer text or JSON.")
+    try:
+        encoded = result.encode(errors="replace") if isinstance(result, str) else _json(result)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ToolError(f"The tool's answer cannot be written as JSON ({type(error).__name__}).") from error
+    if len(encoded) <= TOOL_TEXT_LIMIT:
+        return encoded.decode()
+    shown = encoded[:TOOL_TEXT_LIMIT].decode(errors="ignore")
+    return f"{shown}\n[cut: {len(encoded)} bytes in all, {TOOL_TEXT_LIMIT} shown]"
+
+
+def _json(value: Any) -> bytes:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("not finite")
+    return msgspec.json.encode(value, enc_hook=_encode_other)
+
+
+def _encode_other(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise TypeError(type(value).__name__)
