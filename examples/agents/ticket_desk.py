@@ -3,10 +3,10 @@
 from shared.auth import authenticate
 from shared.model import MODEL
 
-from flue_actors import AgentConfig, AgentContext, CallNext, GuardRequest, create_agent
+from flue_actors import AgentConfig, AgentContext, CallNext, GuardRequest, GuardResponse, create_agent
 
 
-async def route(request: GuardRequest, call_next: CallNext) -> object:
+async def route(request: GuardRequest, call_next: CallNext) -> GuardResponse | None:
     principal = await authenticate(request.header("authorization"))
     ticket_id = request.param("id")
 
@@ -16,7 +16,8 @@ async def route(request: GuardRequest, call_next: CallNext) -> object:
         return request.not_found()
 
     request.principal = principal
-    return await call_next()
+    await call_next()
+    return None
 
 
 @create_agent

@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from flue_actors.definition.settings import Settings
+from flue_actors.gateway.errors import STATUS
 from tests.quality import markdown
 from tests.quality.repository import ROOT
 
@@ -53,3 +56,20 @@ def test_the_python_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) ->
         [sys.executable, "-c", RUNNER, *files], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_wire_page_names_every_error_that_a_caller_can_meet() -> None:
+    page = (ROOT / "docs" / "wire.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    missing = [
+        f"{error.type} {status}"
+        for error, status in STATUS.items()
+        if not any(f"`{error.type}`" in row and str(status) in row for row in rows)
+    ]
+    assert missing == []
+
+
+def test_the_settings_page_names_every_setting_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    missing = [field.name for field in msgspec.structs.fields(Settings) if f"| `{field.name}` |" not in page]
+    assert missing == []

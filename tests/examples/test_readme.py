@@ -1,0 +1,59 @@
+"""The README's commands, word for word but for the port, against the example project."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.quality import markdown
+from tests.quality.repository import BIN, ROOT
+from tests.support.served import Served, environment
+
+README = ROOT / "README.md"
+
+
+def command(start: str, server: Served) -> str:
+    """The README's line that begins so."""
+    lines = [line for block in markdown.blocks(README) if block.language == "sh" for line in block.text.splitlines()]
+    (found,) = [line for line in lines if line.startswith(start)]
+    return found.replace(".venv/bin", str(BIN)).replace("127.0.0.1:3583", f"127.0.0.1:{server.port}")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_curl_line_answers(examples: Served) -> None:
+    done = subprocess.run(
+        command("curl", examples), shell=True, capture_output=True, text=True, check=True, env=environment()
+    )
+    assert '"result"' in done.stdout
+
+
+def test_the_websocket_line_answers_the_frame_to_paste(examples: Served) -> None:
+    (frame,) = re.findall(r'`(\{"version".*?\})`', README.read_text())
+    with subprocess.Popen(
+        command(".venv/bin/python -m websockets", examples).split(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(PYTHONUNBUFFERED="1"),
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(frame + "\n")
+        client.stdin.flush()
+        seen = next((line for line in client.stdout if '"type":"result"' in line), "")
+        client.terminate()
+    assert '"text":' in seen
+
+
+def test_the_connect_line_answers(examples: Served) -> None:
+    arguments = [*command(".venv/bin/flue-actors connect", examples).split(), "--url", examples.url]
+    done = subprocess.run(arguments, input="Hello!\n", capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_make_run_is_what_the_suite_serves() -> None:
+    done = subprocess.run(["make", "--dry-run", "run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "cd examples && ../.venv/bin/flue-actors serve"
