@@ -16,7 +16,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flue_actors.actors.actor import Actor, overrides
@@ -36,6 +36,7 @@ from flue_actors.errors import (
     CallCycleError,
     DeadlineExceededError,
     FlueError,
+    InterruptedTurnError,
     MailboxFullError,
     SessionBusyError,
 )
@@ -120,7 +121,7 @@ class Activation:
     def _queue(self, envelope: Envelope, reject_if_busy: bool) -> FlueError | None:
         if self.laned:
             envelope.lane = self._lane_of(envelope)
-        if reject_if_busy and self._is_busy(envelope.lane):
+        if reject_if_busy and self._is_busy(envelope):
             return self.drop(envelope, "busy", SessionBusyError())
         if self.state == "cold" and (pause := self.core.pause_left(self.address)) > 0:
             return self._refuse_backing_off(envelope, pause)
@@ -163,6 +164,7 @@ class Activation:
             if handling.envelope is not None:
                 handling.lane = handling.envelope.lane = self._lane_of(handling.envelope)
         self._ask_lanes()
+        self._break_cycles()
         self.pump()
 
     def _ask_lanes(self) -> None:
@@ -178,9 +180,9 @@ class Activation:
             return True
         return False
 
-    def _is_busy(self, lane: Hashable | None) -> bool:
+    def _is_busy(self, envelope: Envelope) -> bool:
         waiting = self.mailbox or ()
-        return bool(self.blocking(lane)) or any(conflicts(lane, envelope.lane) for envelope in waiting)
+        return bool(self.blocking(envelope)) or any(conflicts(envelope.lane, other.lane) for other in waiting)
 
     def _lane_of(self, envelope: Envelope) -> Hashable | None:
         if self.actor is None:
@@ -193,17 +195,32 @@ class Activation:
             return None
         return lane
 
-    def blocking(self, lane: Hashable | None) -> list[Handling]:
-        """What runs now and keeps a message of ``lane`` waiting."""
-        return [handling for handling in self.running if conflicts(lane, handling.lane)]
+    def blocking(self, envelope: Envelope) -> Sequence[Handling]:
+        """What runs now and must end before ``envelope`` may start, be it here already or about to come."""
+        if self.leaving is not None or envelope.lane is None:
+            return self.running
+        for ahead in self.mailbox or ():
+            if ahead is envelope:
+                break
+            if ahead.lane is None:  # it waits for everything that runs, and ``envelope`` for it
+                return self.running
+        return [handling for handling in self.running if conflicts(envelope.lane, handling.lane)]
 
     def _closes_cycle(self, envelope: Envelope, asker: Handling) -> bool:
         if self.laned:
             envelope.lane = self._lane_of(envelope)
-        if reaches(self.blocking(envelope.lane), asker, Handling.waits_for):
+        if self._waits_for_its_asker(envelope):
             return True
         asker.ask_made(envelope)
         return False
+
+    def _waits_for_its_asker(self, envelope: Envelope) -> bool:
+        asker = envelope.asker
+        return asker is not None and reaches(self.blocking(envelope), asker, Handling.waits_for)
+
+    def _break_cycles(self) -> None:
+        """What waits came to wait for more than it did when it was sent."""
+        self.drop_waiting("cycle", CallCycleError, self._waits_for_its_asker)
 
     def _arm(self, envelope: Envelope) -> FlueError | None:
         deadline = envelope.deadline
@@ -254,7 +271,7 @@ class Activation:
         if handling.phase == FENCED:
             self.core.orphans.discard(handling)
         else:
-            if error is not None and handling.envelope is not None:
+            if error is not None and handling.envelope is not None and handling.phase != CREATED:
                 handling.envelope.settle(None, error)
                 await self._failed(handling, handling.envelope, error)
             self._end(handling, value, error)
@@ -294,14 +311,18 @@ class Activation:
         if handling.phase == FENCED:
             self.core.orphans.discard(handling)
             return
+        never_entered = handling.phase == CREATED
         handling.over()
         self._forget(handling)
         envelope = handling.envelope
         if envelope is None:
             self._hook_ended(error)
             return
-        self.served += 1
-        envelope.settle(value, error)
+        if never_entered and handling.interrupted is not None:
+            self.drop(envelope, reason_of(handling.interrupted), handling.interrupted)
+        else:
+            self.served += 1
+            envelope.settle(value, error)
         if self.mailbox is not None:
             self.pump()
         if not self.running:
@@ -370,6 +391,8 @@ class Activation:
             self.leaving = reason
             if not self.running:
                 self._leave()
+            elif self.mailbox is not None:
+                self._break_cycles()
 
     def leave_when_idle(self, reason: LeaveReason) -> None:
         """Leave now if nothing runs and nothing waits; else nothing happens."""
@@ -487,7 +510,7 @@ class Activation:
         self.state = "cold"
         if (pause := self.core.pause_left(self.address)) > 0:
             self.drop_waiting("unavailable", lambda: backing_off(pause))
-        if self.mailbox is not None:
+        if self.mailbox is not None and self.leaving is None:
             self.pump()
         elif not self.running:
             self._rest()
@@ -551,6 +574,13 @@ def earliest(one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)
+
+
+def reason_of(interruption: FlueError) -> DropReason:
+    """Why a message was dropped that was cancelled between the start of its Task and its first step."""
+    if isinstance(interruption, DeadlineExceededError):
+        return "expired"
+    return "stopped" if isinstance(interruption, InterruptedTurnError) else "aborted"
 
 
 def lost() -> FlueError:

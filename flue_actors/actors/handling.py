@@ -152,7 +152,7 @@ class Handling:
             if isinstance(envelope.where, Handling):
                 yield envelope.where
             elif envelope.where is not None and not envelope.abandoned:
-                yield from envelope.where.blocking(envelope.lane)
+                yield from envelope.where.blocking(envelope)
         if self.children is not None:
             yield from self.children.at_work()
 

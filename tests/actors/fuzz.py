@@ -127,6 +127,9 @@ class Walk:
         if message in self.started[address]:
             self.faults.append(f"{message}: started twice")
         lane = message.lane if address.kind == "laned" else None
+        status = self.system.ref(address.kind, address.id).status()
+        unfenced = {running.message_id for running in status.running}
+        self.running[address] = [other for other in self.running[address] if other.number in unfenced]
         for other in self.running[address]:
             other_lane = other.lane if address.kind == "laned" else None
             if lane is None or other_lane is None or lane == other_lane:
@@ -141,13 +144,14 @@ class Walk:
 
     async def settle(self) -> None:
         await asyncio.sleep(400)
+        self.faults += [f"{message}: unsettled" for message, task in self.asked if not task.done()]
         await self.system.stop(timeout=10)
         await asyncio.sleep(100)
 
     def check(self) -> None:
         for message, task in self.asked:
             if not task.done():
-                self.faults.append(f"{message}: unsettled")
+                self.faults.append(f"{message}: unsettled after the stop")
                 task.cancel()
             elif not task.cancelled() and task.exception() is not None and not isinstance(task.exception(), FlueError):
                 if str(task.exception()) != "planned":
@@ -155,17 +159,10 @@ class Walk:
         for address, messages in self.sent.items():
             for message in messages:
                 if message not in self.started[address] and message.number not in self.dropped:
-                    if not self.cut_off(message):
-                        self.faults.append(f"{message}: lost")
+                    self.faults.append(f"{message}: lost")
             self.check_order(address)
         if self.system.snapshot().actors:
             self.faults.append(f"left behind: {self.system.snapshot().actors}")
-
-    def cut_off(self, message: Message) -> bool:
-        """Aborted between the start of its Task and its first step: it never ran, and its asker knows."""
-        return message.number in self.cut
-
-    cut: frozenset[int] | set[int] = frozenset()
 
     def check_order(self, address: Address) -> None:
         lanes: dict[Any, list[int]] = defaultdict(list)
@@ -199,8 +196,7 @@ class Walker(Actor):
         try:
             await self.act(message)
         finally:
-            if not self.context.fenced:
-                self.walk.leave(self.address, message)
+            self.walk.leave(self.address, message)
         return message.number
 
     async def act(self, message: Message) -> None:
