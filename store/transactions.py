@@ -8,7 +8,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flue_actors.errors import FencedError, StoreError
 from flue_actors.storage import Op
@@ -24,8 +24,10 @@ Outcome = int | StoreError
 class Transactions:
     """The writing connection and what is done on it."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, rest: Callable[[], None]) -> None:
+        """``rest`` is called before each COMMIT."""
         self._db = db
+        self._rest = rest
         self._ledger = Ledger(db)
         self.outcomes: Sequence[Outcome] = ()
         """Of the last batch."""
@@ -61,6 +63,7 @@ class Transactions:
                 if db.total_changes != changes:
                     raise
                 outcomes.append(refusal)
+        self._rest()
         db.execute("COMMIT")
         return outcomes
 

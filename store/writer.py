@@ -47,7 +47,7 @@ class Writer:
     async def open(self) -> None:
         """Connect; raises what the connector raises."""
         self._hop = await Hop.start(self._connector)
-        self._transactions = await self._hop.run(Transactions)
+        self._transactions = await self._hop.run(Transactions, self._hop.rest)
 
     async def close(self) -> None:
         """Write everything enqueued, then disconnect. Idempotent."""

@@ -5,6 +5,7 @@ import gc
 import logging
 import resource
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -54,6 +55,42 @@ async def test_an_io_error_fails_the_batch_while_reads_go_on_and_later_commits_s
     await store.close()
 
 
+async def test_the_connection_is_replaced_after_an_io_error(tmp_path: Path) -> None:
+    opened: list[sqlite3.Connection] = []
+
+    def connector() -> sqlite3.Connection:
+        opened.append(connect(str(tmp_path / "flue.db"), "power"))
+        return opened[-1]
+
+    writer = Writer(connector)
+    await writer.open()
+    with no_file_longer_than(300_000), pytest.raises(StoreUnavailableError):
+        await writer.enqueue((append(1, MIB),))
+    await writer.enqueue((append(1),))
+    await writer.close()
+    assert len(opened) == 2
+
+
+async def test_a_connection_that_cannot_be_replaced_fails_commits_until_it_can(tmp_path: Path) -> None:
+    gone = False
+
+    def connector() -> sqlite3.Connection:
+        if gone:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(str(tmp_path / "flue.db"), "power")
+
+    writer = Writer(connector)
+    await writer.open()
+    gone = True
+    with no_file_longer_than(300_000), pytest.raises(StoreUnavailableError):
+        await writer.enqueue((append(1, MIB),))
+    with pytest.raises(StoreError):
+        await writer.enqueue((append(1),))
+    gone = False
+    await writer.enqueue((append(1),))
+    await writer.close()
+
+
 async def test_callers_see_neither_path_nor_the_databases_words(tmp_path: Path) -> None:
     store = sqlite(tmp_path / "flue.db")
     fence = await store.open()
@@ -89,7 +126,7 @@ async def test_a_failure_that_nobody_awaits_is_silent_but_what_follows_of_that_s
     new = Submission(id="sub_1", key=KEY, session="default", kind="direct", payload=b"{}", accepted_at=1)
     await store.commit(fence, Admit(new))
     with no_file_longer_than(300_000):
-        _ = store.commit(fence, Claim(submission_id="sub_1", attempt=1, at=1), append(1, MIB))
+        store.commit(fence, Claim(submission_id="sub_1", attempt=1, at=1), append(1, MIB))
         settle = Settle(submission_id="sub_1", attempt=1, outcome="completed", at=2)
         with pytest.raises(StoreUnavailableError):
             await store.commit(fence, settle)
@@ -114,6 +151,28 @@ async def test_cancelling_every_task_loses_no_write(tmp_path: Path) -> None:
     await asyncio.gather(*commits)
     assert await store.last_seq(KEY, "default") == 2_499
     await store.close()
+
+
+async def test_a_loop_that_is_never_idle_does_not_starve_the_store(tmp_path: Path) -> None:
+    store = sqlite(tmp_path / "flue.db")
+    fence = await store.open()
+
+    async def spin() -> None:
+        while True:
+            until = time.perf_counter() + 0.0002
+            while time.perf_counter() < until:
+                pass
+            await asyncio.sleep(0)
+
+    spinning = asyncio.create_task(spin())
+    started = time.perf_counter()
+    for seq in range(1, 21):
+        await store.commit(fence, append(seq))
+        await store.last_seq(KEY, "default")
+    taken = time.perf_counter() - started
+    spinning.cancel()
+    await store.close()
+    assert taken < 2  # 0.15 s alone; minutes when the loop does not give way
 
 
 async def test_debug_logging_shows_no_content(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
