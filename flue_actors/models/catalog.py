@@ -9,7 +9,7 @@ import msgspec
 
 from flue_actors.messages import Cost, Usage
 
-ThinkingStyle = Literal["none", "budget", "adaptive"]
+ThinkingStyle = Literal["none", "budget", "adaptive", "always"]
 Effort = Literal["high", "xhigh", "max"]
 
 
@@ -28,7 +28,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     Attributes:
         context_window: Tokens it can read; 0 = unknown.
         max_tokens: Tokens it can write; None = unknown.
-        thinking: How reasoning is asked for: a token budget, an effort level, or not at all.
+        thinking: How reasoning is asked for: a token budget, an effort level, an effort level that cannot be switched
+            off, or not at all.
         prices: None = unknown.
         top_effort: What the level ``xhigh`` asks of an adaptive model.
     """
@@ -77,5 +78,13 @@ ANTHROPIC: Final = {
     "claude-opus-4-6": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "max"),
     "claude-opus-4-7": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
     "claude-opus-4-8": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
+    "claude-sonnet-5": ModelInfo(1_000_000, 128_000, "adaptive", _prices(2, 10), "xhigh"),
+    "claude-opus-5": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS),
+    # Its price depends on the prompt's length, which one number per token cannot say.
+    "claude-haiku-5-5": ModelInfo(1_000_000, 128_000, "adaptive"),
+    "claude-sonnet-5-5": ModelInfo(1_000_000, 128_000, "always", _prices(2, 10)),
+    "claude-opus-5-5": ModelInfo(1_000_000, 128_000, "always", _prices(4, 20)),
+    "claude-fable-5-1": ModelInfo(1_000_000, 128_000, "always", _prices(10, 50)),
+    "claude-fable-5-2": ModelInfo(1_000_000, 128_000, "always", _prices(8, 40)),
 }
 """Anthropic's models whose facts are known. Any other name is sent as it is, with unknown facts and no cost."""

@@ -143,6 +143,12 @@ def test_adaptive_models_can_be_told_not_to_think() -> None:
     assert _body(asking("hi", thinking="off"), ANTHROPIC["claude-opus-4-8"])["thinking"] == {"type": "disabled"}
 
 
+def test_models_that_always_think_do_it_as_little_as_they_can_when_off() -> None:
+    body = _body(asking("hi", thinking="off"), ANTHROPIC["claude-opus-5-5"])
+    assert body["thinking"]["type"] == "adaptive"
+    assert body["output_config"] == {"effort": "low"}
+
+
 def test_models_that_do_not_think_are_not_asked_to() -> None:
     assert "thinking" not in _body(asking("hi", thinking="high"), INFO)
 

@@ -38,7 +38,13 @@ _BUDGETS: Final[dict[ThinkingLevel, int]] = {
     "high": 16384,
     "xhigh": 16384,
 }
-_EFFORTS: Final[dict[ThinkingLevel, str]] = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"}
+_EFFORTS: Final[dict[ThinkingLevel, str]] = {
+    "off": "low",  # for models that always think: as little as they can
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+}
 
 Block = dict[str, Any]
 
@@ -138,18 +144,21 @@ def _max_tokens(request: ModelRequest, info: ModelInfo) -> int:
 
 
 def _thinking(level: ThinkingLevel, info: ModelInfo, max_tokens: int) -> dict[str, Any]:
-    """A budget leaves at least 1,024 tokens for the answer; where neither fits, the model does not think."""
+    """What asks for this much reasoning; nothing for a model that is not known to reason."""
     if info.thinking == "none":
         return {}
-    if level == "off":
+    if level == "off" and info.thinking != "always":
         return {"thinking": {"type": "disabled"}}
-    if info.thinking == "adaptive":
-        effort = _EFFORTS.get(level, info.top_effort)
-        return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort}}
-    budget = min(_BUDGETS[level], max_tokens - _MIN_TOKENS)
-    if budget < _MIN_TOKENS:
-        return {"thinking": {"type": "disabled"}}
-    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    if info.thinking == "budget":
+        return {"thinking": _budget(_BUDGETS.get(level, 0), max_tokens)}
+    effort = _EFFORTS.get(level, info.top_effort)
+    return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort}}
+
+
+def _budget(tokens: int, max_tokens: int) -> dict[str, Any]:
+    """Leaves at least 1,024 tokens for the answer; where that leaves less than 1,024 to think, there is no thinking."""
+    tokens = min(tokens, max_tokens - _MIN_TOKENS)
+    return {"type": "enabled", "budget_tokens": tokens} if tokens >= _MIN_TOKENS else {"type": "disabled"}
 
 
 def _name(spec: Any) -> str:
