@@ -35,6 +35,7 @@ async def test_an_abort_before_the_first_step_does_not_wedge_the_actor():
         assert await outcome(reply) is AbortedError
         assert await outcome(following) is AbortedError
         assert await w.ref().ask("alive") == "alive"
+        assert w.reasons == ["aborted", "aborted"]  # the handler never saw it: somebody else has to know
     assert seen == []
 
 
@@ -60,7 +61,7 @@ async def test_an_abort_names_one_message_running_or_waiting():
         assert w.ref().abort(0) == 1
         assert w.ref().abort("unknown") == 0
         assert [await outcome(reply) for reply in replies] == [AbortedError, 1, AbortedError, 3]
-        assert w.dropped == [("a", w.dropped[0][1], "aborted")]
+        assert w.reasons == ["aborted", "aborted"]
 
 
 @virtual
@@ -178,3 +179,16 @@ async def test_the_first_reason_for_a_cancellation_wins():
         await asyncio.sleep(12)
         assert w.ref().abort() == 0
         assert await outcome(reply) is DeadlineExceededError
+
+
+@virtual
+async def test_an_actor_that_was_told_to_stop_leaves_even_if_its_message_has_to_be_fenced():
+    async with world() as w:
+        stuck = w.ref().ask(hang, timeout=1)
+        await asyncio.sleep(0.5)
+        stopping = w.ref().stop()
+        after = w.ref().ask("after")
+        assert await stopping is True
+        assert now() == pytest.approx(31)
+        assert await outcome(stuck) is DeadlineExceededError
+        assert await after == "after"

@@ -117,6 +117,43 @@ async def test_a_handler_may_ask_another_lane_of_its_own_actor():
 
 
 @virtual
+async def test_a_cycle_through_a_message_that_waits_for_every_lane_is_found():
+    async def ask_other_lane(actor):
+        await asyncio.sleep(1)
+        return await actor.context.ref.ask(("y", lambda _: "answer"))
+
+    async with world(lambda _: Laned()) as w:
+        asking = w.ref().ask(("x", ask_other_lane))
+        barrier = w.ref().ask((None, lambda _: "alone"))
+        with pytest.raises(CallCycleError):
+            await asking
+        assert await barrier == "alone"
+
+
+@virtual
+async def test_a_cycle_that_closes_because_the_actor_is_told_to_leave_is_broken():
+    async def ask_other_lane(actor):
+        return await actor.context.ref.ask(("y", lambda _: "never"))
+
+    async def restart(_):
+        await asyncio.sleep(1)
+        raise ValueError
+
+    class Restarting(Laned):
+        def on_failure(self, exception_type, exception_value, traceback):
+            return "restart" if exception_type is ValueError else None
+
+    async with world(lambda _: Restarting()) as w:
+        failing = w.ref().ask(("y", restart))
+        asking = w.ref().ask(("x", ask_other_lane))
+        with pytest.raises(ValueError):
+            await failing
+        with pytest.raises(CallCycleError):
+            await asking
+        assert await w.ref().ask(("x", lambda actor: actor.context.epoch)) == 2
+
+
+@virtual
 async def test_an_on_start_that_asks_back_is_refused():
     class Asker(Doer):
         async def on_start(self):
