@@ -150,7 +150,7 @@ def _thinking(level: ThinkingLevel, info: ModelInfo, max_tokens: int) -> dict[st
     if level == "off" and info.thinking != "always":
         return {"thinking": {"type": "disabled"}}
     if info.thinking == "budget":
-        return {"thinking": _budget(_BUDGETS.get(level, 0), max_tokens)}
+        return {"thinking": _budget(_BUDGETS[level], max_tokens)}
     effort = _EFFORTS.get(level, info.top_effort)
     return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort}}
 
