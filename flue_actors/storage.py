@@ -7,7 +7,11 @@ input (**submissions**), and a small **kv** per instance. One process owns a sto
   future: two commits are applied in the order of the calls, so a caller may leave the first unawaited and await only
   the last of a group. The future resolves after the writes are durable; if it is cancelled, the writes still happen.
 * Every commit carries the owner's `Fence`; `Claim`, `Append` and `Settle` also carry the submission's attempt. A commit
-  of a replaced owner or attempt fails with `FencedError` and leaves nothing. An entry whose ``seq`` is taken: the same.
+  of a replaced owner or attempt fails with `FencedError` and leaves nothing. The same for whatever else is *refused*: a
+  known id, an unknown one, an entry whose ``seq`` is not the next.
+* A failure that nobody awaits is silent, but what builds on it is refused in turn, by its attempt or by its first
+  ``seq``. So let the commit that is awaited hold an entry: a `Settle` alone notices only a missing `Claim`.
+* Instances and sessions come into being when `Admit`, `Append` or (instances) `PutKv` first name them.
 * A full disk or an I/O error fails that commit with `StoreUnavailableError`; reads go on and later commits may succeed.
 * Acceptance order is `Submission.seq`: assigned by `Admit`, rising in the order of the calls, over all instances.
 * Reads see every commit whose future has resolved.
@@ -101,7 +105,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admit(msgspec.Struct, frozen=True):
-    """Record a new input, creating its instance and session on first touch. Refused if the id is known."""
+    """Record a new input as queued, whatever its fields after ``accepted_at`` say but ``dispatch_id``, ``principal``
+    and ``deadline``. Refused if the id is known."""
 
     submission: Submission
 
@@ -120,7 +125,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Add entries behind the session's last one; ``entries[0].seq`` must be its ``last_seq + 1``.
 
-    With ``submission_id`` it is refused unless that submission runs at ``attempt``.
+    With ``submission_id`` it is refused unless that submission runs at ``attempt``; without entries that is all it does.
     """
 
     key: AgentKey
