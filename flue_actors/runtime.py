@@ -97,6 +97,7 @@ class Runtime:
         self._names: dict[str, str] = {}  # every name and alias -> canonical name
         self._resolved: dict[str, ResolvedAgent] = {}  # the newest configuration each agent had
         self._system = self._make_system()
+        self._kinds: set[str] = set()  # names the actor system knows; they outlive a definition
         self._services: Services | None = None
         self._admission: Admission | None = None
         self._settling: set[asyncio.Task[None]] = set()
@@ -116,11 +117,13 @@ class Runtime:
             definition = _definition(name, value)
             definitions[definition.name] = definition
             for each in (definition.name, *definition.aliases):
-                if names.setdefault(each, definition.name) != definition.name:
+                if each in names:
                     raise ConfigError(f'Two agents are called "{each}".')
+                names[each] = definition.name
+        for name in definitions.keys() - self._kinds:
+            self._system.register(name, lambda address: AgentActor(address, self))
+            self._kinds.add(name)
         self._definitions, self._names = definitions, names
-        for name in definitions:
-            self._register(name)
 
     def use_store(self, store: Store) -> None:
         """Keep conversations there; before `start` only.
@@ -344,9 +347,6 @@ class Runtime:
             cancel_grace=settings.cancel_grace,
         )
         return ActorSystem(limits=limits, rng=self._rng)
-
-    def _register(self, name: str) -> None:
-        self._system.register(name, lambda address: AgentActor(address, self))
 
     async def _open(self) -> Services:
         fence = await self._store.open()
