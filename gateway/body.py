@@ -18,7 +18,8 @@ async def read_body(receive: Receive, content_length: str | None, content_type: 
     """
     if content_length is not None and content_length.isdigit() and int(content_length) > limit:
         raise _too_large(limit)
-    if _expects_body(content_length, content_type) and JSON not in (content_type or "").lower():
+    is_json = JSON in (content_type or "").lower()
+    if not is_json and _expects_body(content_length, content_type):
         raise MediaTypeError
     chunks: list[bytes] = []
     size = 0
@@ -30,6 +31,8 @@ async def read_body(receive: Receive, content_length: str | None, content_type: 
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
+        if chunk and not is_json:
+            raise MediaTypeError
         chunks.append(chunk)
         if not event.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -8,7 +8,6 @@ import base64
 import binascii
 from collections.abc import Collection, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from flue_actors.errors import ForbiddenOriginError, InvalidRequestError
 from flue_actors.gateway.wire import SUBPROTOCOL
@@ -24,7 +23,8 @@ def check_origin(origin: str | None, host: str | None, allowed: Collection[str])
     """
     if origin is None or origin in allowed or "*" in allowed:
         return
-    if host is None or urlsplit(origin).netloc.lower() != host.lower():
+    scheme, _, where = origin.lower().partition("://")
+    if scheme not in {"http", "https"} or host is None or where != host.lower():
         raise ForbiddenOriginError
 
 

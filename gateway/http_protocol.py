@@ -124,8 +124,12 @@ class HttpProtocol(HttpToolsProtocol):
         raise error
 
     def _reject(self, error: FlueError) -> None:
-        """Close, and say why if it is this request's turn to be answered."""
+        """Take nothing more. Say why and close; but requests that came before still get their answers first."""
         self._rejection = error
+        cycle = self._last_cycle()
+        if not self._in_body and cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            return
         if self._may_answer():
             self.transport.write(_response(error))
         self.transport.close()
@@ -133,10 +137,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _may_answer(self) -> bool:
         if self._in_body:
             return not self.pipeline and not self.cycle.response_started
-        cycle = self._last_cycle()
-        if cycle is None:
-            return self._head_size > 0  # to a client that never said a word we say nothing either
-        return cycle.response_complete
+        # To a client that never said a word we say nothing either.
+        return self._head_size > 0 or self._last_cycle() is not None
 
     def _awaits_head(self) -> bool:
         # Between requests uvicorn's own keep-alive timer runs; while one is answered, the next head may take its time.
