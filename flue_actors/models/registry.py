@@ -104,13 +104,18 @@ class ModelRegistry:
         self._register(name, _Provider(api=api, transport=transport, info=info, models=dict(models or {})))
 
     def register_client(
-        self, name: str, make: Callable[[], ModelClient], *, models: Mapping[str, ModelInfo] | None = None
+        self,
+        name: str,
+        client: ModelClient | Callable[[], ModelClient],
+        *,
+        models: Mapping[str, ModelInfo] | None = None,
     ) -> None:
-        """Add a provider of your own: ``make`` builds its client on first use.
+        """Add a provider of your own: a client, or what builds it on first use. `aclose` closes it.
 
         Raises:
             ConfigError: Impossible name.
         """
+        make = client if callable(client) else lambda: client
         self._register(name, _Provider(make=make, models=dict(models or {})))
 
     def configure_provider(
@@ -133,7 +138,8 @@ class ModelRegistry:
         self._retire(name)
 
     def resolve(self, model: str | ModelClient) -> ResolvedModel:
-        """The client for a name; a `ModelClient` object is its own (``provider`` is then its ``api``).
+        """The client for a name. A `ModelClient` object (hashable, as objects are) is its own: ``provider`` is then its
+        ``api``, ``model`` the name of its class, and it shares a limiter with nobody.
 
         Raises:
             ConfigError: No ``/`` in it, an unknown provider, or an unknown scripted model.

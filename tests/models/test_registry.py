@@ -66,6 +66,12 @@ async def test_a_client_of_your_own_is_made_once_on_first_use() -> None:
     assert (await reply_of(resolved.client, asking("hi"))).content == (TextContent(text="hello"),)
 
 
+def test_a_client_object_can_stand_behind_a_provider_name() -> None:
+    registry, client = ModelRegistry(), ScriptedModel()
+    registry.register_client("mine", client)
+    assert registry.resolve("mine/anything").client is client
+
+
 def test_facts_come_from_the_catalog_or_the_registration() -> None:
     registry = ModelRegistry()
     assert registry.resolve("anthropic/claude-haiku-4-5").info.context_window == 200_000
