@@ -140,7 +140,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         try:
             self._deliver(data.decode())
         except UnicodeDecodeError:
-            self.close(CloseCode.INVALID_DATA, "not UTF-8")
+            self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
+            self.handle_parser_exception()
 
     def pause_writing(self) -> None:
         """The peer does not read."""
