@@ -14,7 +14,6 @@
 * Abort and stop act at once, past the mailbox: no backlog can hold them up.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,18 +24,18 @@ from flue_actors.actors.children import Children
 from flue_actors.actors.context import ActorContext
 from flue_actors.actors.deadlock import reaches
 from flue_actors.actors.envelope import Envelope
-from flue_actors.actors.handling import CREATED, ENTERED, FENCED, JOINING, Handling, enter
+from flue_actors.actors.handling import CREATED, ENTERED, FENCED, Handling
+from flue_actors.actors.lanes import ask_lane, blocking, conflicts
 from flue_actors.actors.mailbox import Mailbox
+from flue_actors.actors.performing import start_hook, start_message
+from flue_actors.actors.refusals import backing_off, cancelled_outside, given_up, not_started, reason_of
 from flue_actors.actors.reply import Reply
 from flue_actors.actors.statistics import State
 from flue_actors.errors import (
-    AbortedError,
     ActorStoppedError,
-    ActorUnavailableError,
     CallCycleError,
     DeadlineExceededError,
     FlueError,
-    InterruptedTurnError,
     MailboxFullError,
     SessionBusyError,
 )
@@ -128,7 +127,7 @@ class Activation:
         if self.leaving is not None and not self._comes_back():
             return self.drop(envelope, "stopped", ActorStoppedError())
         if not self._offer(envelope):
-            self.drop_waiting("abandoned", AbortedError, lambda waiting: waiting.abandoned)
+            self.drop_waiting("abandoned", given_up, lambda waiting: waiting.abandoned)
             if not self._offer(envelope):
                 return self.drop(envelope, "overflow", MailboxFullError("Too many messages wait for this actor."))
         envelope.where = self
@@ -173,7 +172,7 @@ class Activation:
 
     def _is_stale(self, envelope: Envelope) -> bool:
         if envelope.abandoned:
-            self.drop(envelope, "abandoned", AbortedError("The reply was given up."))
+            self.drop(envelope, "abandoned", given_up())
             return True
         if envelope.deadline is not None and envelope.deadline <= self.core.loop.time():
             self.drop(envelope, "expired", DeadlineExceededError())
@@ -185,26 +184,13 @@ class Activation:
         return bool(self.blocking(envelope)) or any(conflicts(envelope.lane, other.lane) for other in waiting)
 
     def _lane_of(self, envelope: Envelope) -> Hashable | None:
-        if self.actor is None:
-            return None
-        try:
-            lane = self.actor.lane_of(envelope.message)
-            hash(lane)
-        except Exception:
-            log.exception("lane_of() of %s raised; the message runs alone", self.address)
-            return None
-        return lane
+        return None if self.actor is None else ask_lane(self.actor, envelope)
 
     def blocking(self, envelope: Envelope) -> Sequence[Handling]:
-        """What runs now and must end before ``envelope`` may start, be it here already or about to come."""
-        if self.leaving is not None or envelope.lane is None:
+        """What runs now and must end before ``envelope`` may start, whether it waits already or is about to."""
+        if self.leaving is not None:
             return self.running
-        for ahead in self.mailbox or ():
-            if ahead is envelope:
-                break
-            if ahead.lane is None:  # it waits for everything that runs, and ``envelope`` for it
-                return self.running
-        return [handling for handling in self.running if conflicts(envelope.lane, handling.lane)]
+        return blocking(envelope, self.running, self.mailbox or ())
 
     def _closes_cycle(self, envelope: Envelope, asker: Handling) -> bool:
         if self.laned:
@@ -241,73 +227,11 @@ class Activation:
     # -- running them ---------------------------------------------------------------------------------------------
 
     def _start(self, envelope: Envelope) -> None:
-        actor = self.actor
-        assert actor is not None
-        core = self.core
-        core.tick = now = core.loop.time()
-        envelope.where = handling = Handling(self, envelope, now)
-        self.running = (*self.running, handling) if self.running else (handling,)
-        handling.task = asyncio.Task(
-            self._run(handling, actor.receive, envelope.message),
-            loop=core.loop,
-            name=self.kind.name,
-            context=core.context.copy(),
-        )
+        assert self.actor is not None
+        start_message(self, self.actor, envelope)
 
-    async def _run(self, handling: Handling, function: Callable[..., Any], argument: Any) -> None:
-        enter(handling)
-        value = None
-        error: BaseException | None = handling.interrupted
-        if error is None:
-            handling.phase = ENTERED
-            try:
-                value = function(argument)
-                if hasattr(value, "__await__"):
-                    value = await value
-            except BaseException as exc:  # noqa: BLE001  # the one place that catches everything: see Handling.failure
-                error = handling.failure(exc)
-        if handling.children is not None:
-            error = await self._join(handling, handling.children, error)
-        if handling.phase == FENCED:
-            self.core.orphans.discard(handling)
-        else:
-            if error is not None and handling.envelope is not None and handling.phase != CREATED:
-                handling.envelope.settle(None, error)
-                await self._failed(handling, handling.envelope, error)
-            self._end(handling, value, error)
-        error = None  # or the traceback's frame would keep itself alive
-
-    async def _join(self, handling: Handling, children: Children, error: BaseException | None) -> BaseException | None:
-        if handling.phase == FENCED:
-            return error
-        handling.phase = JOINING
-        if error is not None:
-            children.abort(parent_failed)
-        await children.join(parent_failed)
-        return error if error is not None else handling.interrupted
-
-    async def _failed(self, handling: Handling, envelope: Envelope, error: BaseException) -> None:
-        self.failed += 1
-        self.last_error = type(error).__name__
-        if handling.interrupted is not None:
-            return
-        level = logging.ERROR if envelope.reply_to is None else logging.INFO
-        log.log(level, "A message to %s failed", self.address, exc_info=error)
-        actor = self.actor
-        if actor is None or handling.epoch != self.epoch or not overrides(actor, "on_failure"):
-            return
-        try:
-            directive = actor.on_failure(type(error), error, error.__traceback__)
-            if hasattr(directive, "__await__"):
-                directive = await directive
-        except BaseException:
-            log.exception("on_failure() of %s raised", self.address)
-            return
-        if directive == "restart" and handling.phase == ENTERED:
-            self.core.record_failure(self.address)
-            self.leave("restarted")
-
-    def _end(self, handling: Handling, value: Any, error: BaseException | None) -> None:
+    def ended(self, handling: Handling, value: Any, error: BaseException | None) -> None:
+        """A run is over: settle its message, free its lane, and start what waited for it."""
         if handling.phase == FENCED:
             self.core.orphans.discard(handling)
             return
@@ -327,6 +251,16 @@ class Activation:
             self.pump()
         if not self.running:
             self._rest()
+
+    def count_failure(self, error: BaseException) -> None:
+        """Note that a message failed."""
+        self.failed += 1
+        self.last_error = type(error).__name__
+
+    def restart(self) -> None:
+        """Put a fresh actor in the place of this one once what runs has ended; counts against the budget."""
+        self.core.record_failure(self.address)
+        self.leave("restarted")
 
     def _forget(self, handling: Handling) -> None:
         running = self.running
@@ -359,8 +293,8 @@ class Activation:
             self._hook_ended(handling.interrupted)
             return
         self.served += 1
-        self.failed += 1
-        self.last_error = type(handling.interrupted).__name__
+        if handling.interrupted is not None:
+            self.count_failure(handling.interrupted)
         handling.envelope.settle(None, handling.interrupted)
         self.core.record_failure(self.address)
         self._become_cold()
@@ -381,7 +315,7 @@ class Activation:
         self.actor = actor
         self.laned = overrides(actor, "lane_of")
         if overrides(actor, "on_start"):
-            self._run_hook(lambda _: actor.on_start(), core.limits.start_timeout)
+            start_hook(self, lambda _: actor.on_start(), None, core.limits.start_timeout)
         else:
             self._ready()
 
@@ -433,8 +367,8 @@ class Activation:
         """End what a foreign hand cancelled before its first step: its coroutine was never entered."""
         for handling in self.running:
             if handling.phase == CREATED and handling.task is not None and handling.task.done():
-                handling.interrupt(lost)
-                self._end(handling, None, handling.interrupted)
+                handling.interrupt(cancelled_outside)
+                self.ended(handling, None, handling.interrupted)
 
     def drop(self, envelope: Envelope, reason: DropReason, error: FlueError) -> FlueError:
         """Settle a message that will never be handled, and make it known."""
@@ -460,15 +394,6 @@ class Activation:
             self.pump()  # what was dropped may have held back a lane
         return len(dropped)
 
-    def _run_hook(self, hook: Callable[[Any], Any], timeout: float) -> None:
-        core = self.core
-        handling = Handling(self, None, core.loop.time())
-        self.running = (*self.running, handling)
-        handling.timer = core.loop.call_later(timeout, handling.interrupt, DeadlineExceededError)
-        handling.task = asyncio.Task(
-            self._run(handling, hook, None), loop=core.loop, name=self.kind.name, context=core.context.copy()
-        )
-
     def _hook_ended(self, error: BaseException | None) -> None:
         if self.state == "passivating":
             if error is not None:
@@ -492,16 +417,11 @@ class Activation:
         self.last_error = type(error).__name__
         self.core.record_failure(self.address)
 
-        def could_not_start() -> FlueError:
-            refusal = ActorUnavailableError("The actor could not start.")
-            refusal.__cause__ = error
-            return refusal
-
         self.actor = None
         self.state = "cold"
         waiting, self.mailbox = self.mailbox, None
         for envelope in waiting or ():
-            self.drop(envelope, "start_failed", could_not_start())
+            self.drop(envelope, "start_failed", not_started(error))
         if not self.running and self.mailbox is None:
             self._rest()
 
@@ -521,7 +441,7 @@ class Activation:
             self._left()
             return
         self.state = "passivating"
-        self._run_hook(lambda _: actor.on_stop(reason), self.core.limits.stop_timeout)
+        start_hook(self, actor.on_stop, reason, self.core.limits.stop_timeout)
 
     def _left(self) -> None:
         comes_back = self._comes_back()
@@ -564,35 +484,8 @@ class Activation:
         return refusal
 
 
-def conflicts(one: Hashable | None, other: Hashable | None) -> bool:
-    """True when messages of these lanes must not run side by side."""
-    return one is None or other is None or one == other
-
-
 def earliest(one: float | None, other: float | None) -> float | None:
     """The earlier of two deadlines, either of which may be missing."""
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)
-
-
-def reason_of(interruption: FlueError) -> DropReason:
-    """Why a message was dropped that was cancelled between the start of its Task and its first step."""
-    if isinstance(interruption, DeadlineExceededError):
-        return "expired"
-    return "stopped" if isinstance(interruption, InterruptedTurnError) else "aborted"
-
-
-def lost() -> FlueError:
-    """What the asker of a message gets whose Task was cancelled from outside before its first step."""
-    return AbortedError("The work was cancelled from outside.")
-
-
-def parent_failed() -> FlueError:
-    """What the messages of a child get when the message that spawned it did not end well."""
-    return AbortedError("The work this was part of has ended.")
-
-
-def backing_off(pause: float) -> FlueError:
-    """What a message gets while its actor must not start."""
-    return ActorUnavailableError("The actor is pausing after failures.", retry_after=pause)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flue_actors.actors.context import ActorContext
     from flue_actors.actors.ref import ActorRef
 
-_PROXY_MESSAGES = frozenset({messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr})
+PROXY_MESSAGES = frozenset({messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr})
 
 
 class Actor(pykka.Actor):
@@ -79,13 +79,8 @@ class Actor(pykka.Actor):
             details="Register a factory with ActorSystem.register() and send to ActorSystem.ref(), or spawn a child.",
         )
 
-    def receive(self, message: Any) -> Any:
-        """Handle pykka's proxy messages, hand all others to `on_receive`. Called by the system."""
-        if type(message) not in _PROXY_MESSAGES:
-            return self.on_receive(message)
-        return self._handle_proxy(message)
-
-    def _handle_proxy(self, message: messages.ProxyCall | messages.ProxyGetAttr | messages.ProxySetAttr) -> Any:
+    def handle_proxy(self, message: messages.ProxyCall | messages.ProxyGetAttr | messages.ProxySetAttr) -> Any:
+        """Handle one of pykka's proxy messages. Called by the system."""
         if isinstance(message, messages.ProxyCall):
             return get_attr_directly(self, message.attr_path)(*message.args, **message.kwargs)
         if isinstance(message, messages.ProxyGetAttr):

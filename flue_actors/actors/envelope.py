@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from pykka._envelope import Envelope as PykkaEnvelope
+import msgspec
 
 from flue_actors.actors.reply import Reply
 
@@ -13,38 +13,27 @@ if TYPE_CHECKING:
     from flue_actors.actors.handling import Handling
 
 
-class Envelope(PykkaEnvelope[Any]):
-    """A message with its reply slot.
+class Envelope(msgspec.Struct, eq=False):
+    """A message with its reply slot: pykka's envelope, and what ours has to know beside.
 
     Attributes:
-        message_id: The sender's name for it, for `ActorRef.abort`.
+        reply_to: Where the answer goes; None for a tell.
         deadline: Loop time after which it must not start, and at which it is cancelled if it runs.
-        lane: Set by the actor it waits for; None runs alone.
+        message_id: The sender's name for it, for `ActorRef.abort`.
         asker: The message whose handler asked, when one did.
+        lane: Set by the actor it waits for; None runs alone.
         where: The activation it waits for, the handling that runs it, or None once it is settled.
         timer: Wakes at the deadline.
     """
 
-    __slots__ = ("asker", "deadline", "lane", "message_id", "timer", "where")
-
-    reply_to: Reply[Any] | None
-
-    def __init__(  # one call less per message
-        self,
-        message: Any,
-        reply_to: Reply[Any] | None = None,
-        deadline: float | None = None,
-        message_id: Hashable | None = None,
-        asker: "Handling | None" = None,
-    ) -> None:
-        self.message = message
-        self.reply_to = reply_to  # pyright: ignore[reportIncompatibleVariableOverride]  # narrower: only our replies
-        self.deadline = deadline
-        self.message_id = message_id
-        self.asker = asker
-        self.lane: Hashable | None = None
-        self.where: Activation | Handling | None = None
-        self.timer: asyncio.TimerHandle | None = None
+    message: Any
+    reply_to: Reply[Any] | None = None
+    deadline: float | None = None
+    message_id: Hashable | None = None
+    asker: "Handling | None" = None
+    lane: Hashable | None = None
+    where: "Activation | Handling | None" = None
+    timer: asyncio.TimerHandle | None = None
 
     @property
     def abandoned(self) -> bool:

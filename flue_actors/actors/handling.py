@@ -15,6 +15,8 @@ from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
+
 from flue_actors.actors.envelope import Envelope
 from flue_actors.errors import DeadlineExceededError, FlueError, InternalError
 
@@ -32,52 +34,33 @@ OVER: Final = 3
 FENCED: Final = 4
 
 
-class Handling:
-    """The record of one run.
+class Handling(msgspec.Struct, eq=False):
+    """The record of one run. (A Struct is made in 80 ns, a class with slots in 260; there is one per message.)
 
     Attributes:
         envelope: The message, or None for a hook.
-        lane: What else may run beside it; None: nothing.
         epoch: The incarnation of the actor it runs in.
         started_at: Loop time.
+        lane: What else may run beside it; None: nothing.
         deadline: Loop time at which it is cancelled.
+        timer: Wakes at a deadline of its own, and at the end of the grace.
         interrupted: Why it was cancelled: the error its asker gets.
         waiting: The asks it made and has no answer to.
         children: The child actors it must not outlive.
     """
 
-    __slots__ = (
-        "activation",
-        "children",
-        "deadline",
-        "envelope",
-        "epoch",
-        "interrupted",
-        "lane",
-        "phase",
-        "started_at",
-        "task",
-        "timer",
-        "waiting",
-    )
-
-    def __init__(self, activation: "Activation", envelope: Envelope | None, now: float) -> None:
-        self.activation = activation
-        self.envelope = envelope
-        self.epoch = activation.epoch
-        self.started_at = now
-        self.phase: Phase = CREATED
-        if envelope is None:
-            self.lane: Hashable | None = None
-            self.deadline: float | None = None
-        else:
-            self.lane = envelope.lane
-            self.deadline = envelope.deadline
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.interrupted: FlueError | None = None
-        self.waiting: set[Envelope] | None = None
-        self.children: Children | None = None
+    activation: "Activation"
+    envelope: Envelope | None
+    epoch: int
+    started_at: float
+    lane: Hashable | None = None
+    deadline: float | None = None
+    phase: Phase = CREATED
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    interrupted: FlueError | None = None
+    waiting: set[Envelope] | None = None
+    children: "Children | None" = None
 
     def interrupt(self, make_error: Callable[[], FlueError]) -> bool:
         """Cancel it and its children; its asker will get the error. False when it is over or cancelled already."""
