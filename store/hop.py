@@ -33,8 +33,8 @@ class Hop(aiosqlite.Connection):
         super().__init__(connector, iter_chunk_size=64)
         self._thread.daemon = True  # a program that fails before it closes the store must not hang at its end
         self._resting = threading.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._calls = self._finished = self._seen = 0
+        self._calls = self._finished = 0
+        self._watched = False
 
     @classmethod
     async def start(cls, connector: Callable[[], sqlite3.Connection]) -> "Hop":
@@ -56,16 +56,13 @@ class Hop(aiosqlite.Connection):
         """
         execute = cast("Callable[[Callable[[], T]], Awaitable[T]]", self._execute)
         self._calls += 1
-        if self._timer is None:
+        if not self._watched:
             self._watch(asyncio.get_running_loop())
         try:
             # A lambda: with debug logging on, aiosqlite writes what it executes to the log, arguments and all.
             return await execute(lambda: self._work(function, *args, **kwargs))
         finally:
             self._finished += 1
-            if self._finished == self._calls and self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
 
     def rest(self) -> None:
         """Called in the thread: what comes next is not Python, the loop need not wait for it."""
@@ -79,12 +76,17 @@ class Hop(aiosqlite.Connection):
             self._resting.set()
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._seen = self._finished
-        self._timer = loop.call_later(PATIENCE, self._give_way, loop)
+        """Look again in a while: a timer for each call would cost a tenth of it."""
+        self._watched = self._finished < self._calls
+        if self._watched:
+            loop.call_later(PATIENCE, self._look, loop, self._finished)
 
-    def _give_way(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._finished == self._seen:
-            if self._resting.is_set():
-                time.sleep(_WAKING)
-            self._resting.wait(GIVEN)
+    def _look(self, loop: asyncio.AbstractEventLoop, finished: int) -> None:
+        if finished == self._finished < self._calls:
+            self._give_way()
         self._watch(loop)
+
+    def _give_way(self) -> None:
+        if self._resting.is_set():
+            time.sleep(_WAKING)
+        self._resting.wait(GIVEN)

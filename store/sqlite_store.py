@@ -145,17 +145,15 @@ class SqliteStore:
 
     async def _close(self) -> None:
         self._fence = None
-        try:
-            if self._reader is not None:
-                await self._reader.close()
-            if self._writer is not None:
-                await self._writer.close()
-        except sqlite3.Error:
-            logger.exception("closing %s", self.path)
-        finally:
-            self._reader = None
-            if self._lock is not None:
-                self._lock.release()
+        for part in (self._reader, self._writer):
+            try:
+                if part is not None:
+                    await part.close()
+            except sqlite3.Error:
+                logger.exception("closing %s", self.path)
+        self._reader = None
+        if self._lock is not None:
+            self._lock.release()
 
     async def _read(self, record: Callable[[rows.Row], T], sql: str, *parameters: object) -> list[T]:
         """The rows as records, made in the thread: 10,000 of them would hold up the loop for 10 ms."""

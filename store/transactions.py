@@ -81,6 +81,5 @@ class Transactions:
             self.broken = True
 
     def _all_fail(self, batch: Sequence[Ops], error: Exception) -> list[Outcome]:
-        logger.error("a batch of %d commits could not be written", len(batch), exc_info=error)
         self.broken = self.broken or (isinstance(error, sqlite3.Error) and is_io_error(error))
         return [store_error(error) for _ in batch]

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from flue_actors.errors import FencedError, StoreError
+from flue_actors.errors import FencedError, StoreError, StoreFormatError, StoreUnavailableError
 from flue_actors.storage import Op, StoreStatistics
 from flue_actors.store.failures import store_error
 from flue_actors.store.hop import Hop
@@ -42,6 +42,7 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._writing = 0
         self._drainer: asyncio.Task[None] | None = None
+        self._failing = False
         self._commits = self._batches = self._refused = self._failed = 0
 
     async def open(self) -> None:
@@ -53,9 +54,11 @@ class Writer:
         """Write everything enqueued, then disconnect. Idempotent."""
         while self._drainer is not None:
             await asyncio.wait([self._drainer])
-        if self._hop is not None:
-            await self._hop.run(checkpoint)
-        await self._disconnect()
+        try:
+            if self._hop is not None:
+                await self._hop.run(checkpoint)
+        finally:
+            await self._disconnect()
 
     def enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[int]":
         """Put a commit in line. The future is done when it is durable."""
@@ -102,6 +105,7 @@ class Writer:
             outcomes = await self._write([waiting.ops for waiting in batch])
             self._writing = 0
             self._batches += 1
+            self._log_turns(outcomes[-1])
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 self._resolve(future, outcome)
         self._drainer = None
@@ -110,13 +114,22 @@ class Writer:
         try:
             hop, transactions = await self._connected()
         except (StoreError, sqlite3.Error, OSError) as error:
-            logger.exception("the connection to the store could not be replaced")
             return [store_error(error) for _ in batch]
         try:
             await hop.run(lambda _: transactions.write(batch))
         except asyncio.CancelledError:  # somebody cancelled every task of the loop; the thread works on all the same
             await hop.run(_nothing)
         return transactions.outcomes
+
+    def _log_turns(self, outcome: Outcome) -> None:
+        """A line when writing begins to fail and one when it works again: a full disk must not fill with its log."""
+        if isinstance(outcome, StoreUnavailableError | StoreFormatError):
+            if not self._failing:
+                logger.error("the store cannot be written", exc_info=outcome)
+            self._failing = True
+        elif self._failing:
+            logger.warning("the store can be written again")
+            self._failing = False
 
     def _resolve(self, future: "asyncio.Future[int]", outcome: Outcome) -> None:
         if isinstance(outcome, int):

@@ -103,6 +103,23 @@ async def test_callers_see_neither_path_nor_the_databases_words(tmp_path: Path) 
     await store.close()
 
 
+async def test_a_lasting_failure_is_logged_once_and_so_is_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = sqlite(tmp_path / "flue.db")
+    fence = await store.open()
+    with no_file_longer_than(300_000):
+        for _ in range(5):
+            with pytest.raises(StoreUnavailableError):
+                await store.commit(fence, append(1, MIB))
+    await store.commit(fence, append(1), append(2))
+    await store.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the store cannot be written",
+        "the store can be written again",
+    ]
+
+
 async def test_what_cannot_be_stored_hits_its_caller_only(tmp_path: Path) -> None:
     store = sqlite(tmp_path / "flue.db")
     fence = await store.open()
