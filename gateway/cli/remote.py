@@ -7,14 +7,13 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from flue_actors.errors import ConfigError, FlueError, TurnError, UnavailableError
 from flue_actors.events import Event
 from flue_actors.gateway.wire import (
-    ErrorBody,
     ErrorEnvelope,
     ErrorFrame,
     PongFrame,
@@ -104,7 +103,7 @@ class _RemoteChat:
                     case ResultFrame(request_id=id) if id == request:
                         return
                     case ErrorFrame(request_id=id, error=body) if id in (request, UNSET):
-                        raise _failed(body)
+                        raise failed(body.message, body.details, body.dev)
                     case _:
                         pass
         except ConnectionClosed as closed:
@@ -123,13 +122,13 @@ def _known_event(raw: msgspec.Raw) -> Event | None:
         return None
 
 
-def _failed(body: ErrorBody) -> TurnError:
-    return TurnError(body.message, details=_details(body))
+def failed(message: str, *more: str | UnsetType) -> TurnError:
+    """A message that got no answer, from what was said about it."""
+    return TurnError(message, details=_lines(*more))
 
 
-def _details(body: ErrorBody) -> str:
-    lines = [line for line in (body.details, body.dev) if line is not UNSET]
-    return "\n".join(lines)
+def _lines(*texts: str | UnsetType) -> str:
+    return "\n".join([text for text in texts if text is not UNSET])
 
 
 def _refused(refusal: InvalidStatus, agent: str) -> FlueError:
@@ -143,7 +142,7 @@ def _refused(refusal: InvalidStatus, agent: str) -> FlueError:
     if status == 404:
         hint = f'Check that the server has an agent "{agent}" and that it opens the WebSocket transport.'
         return UnavailableError(body.message, details=hint)
-    return UnavailableError(body.message, details=_details(body))
+    return UnavailableError(body.message, details=_lines(body.details, body.dev))
 
 
 def _lost(closed: ConnectionClosed) -> UnavailableError:

@@ -6,6 +6,9 @@ import json
 import time
 from typing import Any
 
+import pytest
+from websockets.exceptions import InvalidStatus
+
 from tests.support.served import Answer, Served
 
 EVENT = {"ticketId": "ticket-8473", "commentId": "c1", "text": "Any news?"}
@@ -66,11 +69,10 @@ def test_the_live_desk_answers_its_owner_over_a_websocket(examples: Served) -> N
 
 
 def test_the_live_desk_refuses_a_handshake_with_json(examples: Served) -> None:
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
-    answer = examples.request(
-        "GET", "/agents/live-desk/ticket-8473", Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==", **upgrade
-    )
-    assert answer == (401, {"error": "Unauthorized"})
+    with pytest.raises(InvalidStatus) as refusal:
+        examples.prompt_over_socket("live-desk", "ticket-8473", "Hi", Authorization="Bearer nonsense")
+    assert refusal.value.response.status_code == 401
+    assert json.loads(refusal.value.response.body or b"") == {"error": "Unauthorized"}
 
 
 def test_the_live_desk_is_not_there_over_http(examples: Served) -> None:

@@ -1,0 +1,51 @@
+"""What a server says of itself once it listens: where it is, what it keeps where, and lines to try it with. Pure."""
+
+import os
+import sys
+from pathlib import Path
+
+from flue_actors.definition.guards import public
+from flue_actors.definition.project import AgentDefinition, Project
+from flue_actors.storage import Store
+
+_HELLO = '{"message": "Hello!"}'
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with, never bound
+
+
+def announcement(project: Project, store: Store, host: str, port: int) -> str:
+    """Several lines of text."""
+    host = _EVERYWHERE.get(host, host)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [
+        f"Serving {project.root} on http://{address}",
+        f"  agents  {', '.join(sorted(project.agents)) or 'none'}",
+        f"  store   {describe_store(store)}",
+    ]
+    by_openness = sorted(project.agents.values(), key=_closed_doors)
+    if (agent := next((agent for agent in by_openness if agent.route is not None), None)) is not None:
+        lines += [
+            "",
+            f"  curl http://{address}/agents/{agent.name}/me -H 'content-type: application/json' -d '{_HELLO}'",
+        ]
+    if (agent := next((agent for agent in by_openness if agent.websocket is not None), None)) is not None:
+        lines += [
+            f"  {_tool('python')} -m websockets ws://{address}/agents/{agent.name}/me",
+            f"  {_tool('flue-actors')} connect {agent.name} me --url http://{address}",
+        ]
+    return "\n".join(lines)
+
+
+def describe_store(store: Store) -> str:
+    """The store's file, or its kind if it has none."""
+    path: Path | None = getattr(store, "path", None)
+    return str(path.absolute()) if path is not None else type(store).__name__
+
+
+def _closed_doors(agent: AgentDefinition) -> int:
+    """How many transports not everybody may use: the best agent to try first has none."""
+    return sum(door is not public for door in (agent.route, agent.websocket))
+
+
+def _tool(name: str) -> str:
+    """How this environment's program is called from any folder."""
+    return name if os.environ.get("VIRTUAL_ENV") == sys.prefix else str(Path(sys.executable).parent / name)

@@ -1,0 +1,50 @@
+"""A conversation with an agent of the project in a folder, without a server."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from flue_actors.agent_ref import SessionRef
+from flue_actors.errors import UnknownAgentError
+from flue_actors.events import ErrorEvent, Event
+from flue_actors.gateway.cli.opening import open_project
+from flue_actors.gateway.cli.remote import Chat, failed
+
+_LEAVING_SECONDS: Final = 1.0
+"""A person who leaves in the middle of a turn does not wait for its end."""
+
+
+@asynccontextmanager
+async def local_chat(root: Path, agent: str, id: str, *, session: str) -> AsyncGenerator[Chat]:
+    """Load the project and start its runtime for as long as the chat lasts.
+
+    Raises:
+        UnknownAgentError: The project has no such agent; the details name the nearest one.
+        ConfigError, StoreError: The project or its store cannot be used.
+    """
+    opened = open_project(root, dev=True, flags={"drain_timeout": _LEAVING_SECONDS})
+    try:
+        instance = opened.runtime.ref(agent, id)
+    except UnknownAgentError:
+        raise _unknown(agent, sorted(opened.project.agents)) from None
+    async with opened.runtime:
+        yield _LocalChat(instance.session(session))
+
+
+class _LocalChat:
+    def __init__(self, session: SessionRef) -> None:
+        self._session = session
+
+    async def ask(self, message: str) -> AsyncIterator[Event]:
+        async for event in self._session.stream(message):
+            if isinstance(event, ErrorEvent):
+                raise failed(event.error.message, event.error.details)
+            yield event
+
+
+def _unknown(agent: str, known: list[str]) -> UnknownAgentError:
+    near = get_close_matches(agent, known, 1)
+    hint = f'Did you mean "{near[0]}"?' if near else f"There is: {', '.join(known) or 'none'}."
+    return UnknownAgentError(f'This project has no agent "{agent}".', details=hint)
