@@ -40,7 +40,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The limits among a runtime's settings."""
-        return cls(drain_timeout=settings.drain_timeout)
+        return cls(
+            max_body=settings.max_body,
+            max_head=settings.max_head,
+            max_frame=settings.max_frame,
+            head_timeout=settings.head_timeout,
+            body_timeout=settings.body_timeout,
+            drain_timeout=settings.drain_timeout,
+            origins=frozenset(settings.allowed_origins),
+        )
 
 
 class GatewayConfig(uvicorn.Config):

@@ -159,14 +159,15 @@ async def test_a_message_in_fragments_is_one_message() -> None:
         assert (await hear(socket))["type"] == "pong"
 
 
-async def test_prompts_in_front_of_a_broken_frame_still_count() -> None:
-    async with serving_house() as house, connected(house.address) as connection:
-        await _raw_handshake(connection)
-        ping = b'{"version":1,"type":"ping"}'
-        await connection.send(b"\x81" + bytes([0x80 | len(ping)]) + b"\0\0\0\0" + ping + b"\xff" * 16)
-        rest = await connection.rest()
-        assert b'"pong"' in rest
-        assert b"\x03\xea" in rest  # 1002
+async def test_a_prompt_in_front_of_a_broken_frame_still_counts() -> None:
+    async with serving_house() as house:
+        async with connected(house.address) as connection:
+            await _raw_handshake(connection)
+            text = b'{"version":1,"type":"prompt","requestId":"r","message":"hi"}'
+            await connection.send(b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text + b"\xff" * 16)
+            assert b"\x03\xea" in await connection.rest()  # 1002
+        reply = await exchange(house.address, prompt("/agents/echo/me"))
+    assert reply.json["result"]["text"] == "echo: hi (3 messages)"
 
 
 async def test_text_that_is_not_utf8_ends_the_socket() -> None:
