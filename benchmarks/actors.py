@@ -1,6 +1,6 @@
 """The actor core against the least a queue and a task can cost, and against pykka's threads.
 
-Every comparison interleaves its contenders on one core and takes the best of its rounds: read the ratios, not the
+Every comparison interleaves its contenders on one core and takes the median of its rounds: read the ratios, not the
 absolute figures. Contenders:
 
 * ``deque``: one long-lived task, a deque and a Future per ask. The floor.
@@ -16,6 +16,7 @@ import time
 import tracemalloc
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from statistics import median
 from typing import Any
 
 import pykka
@@ -121,30 +122,28 @@ def run(quick: bool) -> dict[str, float]:
 def ask_round_trip(quick: bool) -> dict[str, float]:
     """One actor, one asker: asks a second."""
     count = 2_000 if quick else 20_000
-    rounds = 3 if quick else 7
+    rounds = 3 if quick else 15
 
     async def compare() -> dict[str, list[float]]:
         async with echo_system() as system:
             ours = system.ref("echo", "one")
-            floor, queue = DequeActor(), QueueActor()
+            floor, queue, thread = DequeActor(), QueueActor(), ThreadEcho.start()
             try:
-                return {
-                    **await interleave(
-                        rounds,
-                        {
-                            "deque": lambda: ask_all(floor.ask, count),
-                            "queue": lambda: ask_all(queue.ask, count),
-                            "ours": lambda: ask_all(ours.ask, count),
-                        },
-                    )
-                }
+                return await interleave(
+                    rounds,
+                    {
+                        "deque": lambda: ask_all(floor.ask, count),
+                        "queue": lambda: ask_all(queue.ask, count),
+                        "ours": lambda: ask_all(ours.ask, count),
+                        "pykka": lambda: ask_thread(thread, count // 4),
+                    },
+                )
             finally:
                 floor.stop()
                 queue.stop()
+                thread.stop()
 
-    rates = {name: max(values) for name, values in asyncio.run(compare()).items()}
-    rates["pykka"] = max(pykka_round_trip(count // 4) for _ in range(rounds))
-    return named("ask_round_trip", rates)
+    return named("ask_round_trip", asyncio.run(compare()))
 
 
 def asks_over_actors(quick: bool) -> dict[str, float]:
@@ -169,7 +168,7 @@ def asks_over_actors(quick: bool) -> dict[str, float]:
                 for actor in (*floor, *queue):
                     actor.stop()
 
-    return named("asks_over_1000_actors", {name: max(v) for name, v in asyncio.run(compare()).items()})
+    return named("asks_over_1000_actors", asyncio.run(compare()))
 
 
 def tells(quick: bool) -> dict[str, float]:
@@ -194,7 +193,7 @@ def tells(quick: bool) -> dict[str, float]:
                 floor.stop()
                 queue.stop()
 
-    return named("tell", {name: max(v) for name, v in asyncio.run(compare()).items()})
+    return named("tell", asyncio.run(compare()))
 
 
 def first_replies(quick: bool) -> dict[str, float]:
@@ -217,12 +216,11 @@ def first_replies(quick: bool) -> dict[str, float]:
                     "deque": lambda: make_raw(DequeActor, count),
                     "queue": lambda: make_raw(QueueActor, count),
                     "ours": make_ours,
+                    "pykka": lambda: make_threads(count // 20),
                 },
             )
 
-    rates = {name: max(v) for name, v in asyncio.run(compare()).items()}
-    rates["pykka"] = pykka_first_replies(count // 10)
-    return named("spawn_and_first_reply", rates)
+    return named("spawn_and_first_reply", asyncio.run(compare()))
 
 
 def idle_bytes(quick: bool) -> dict[str, float]:
@@ -311,26 +309,19 @@ async def touch(system: ActorSystem, count: int) -> None:
         await system.ref("echo", f"user-{n}").ask(n)
 
 
-def pykka_round_trip(count: int) -> float:
-    ref = ThreadEcho.start()
-    try:
-        began = time.perf_counter()
-        for n in range(count):
-            ref.ask(n)
-        return count / (time.perf_counter() - began)
-    finally:
-        ref.stop()
+async def ask_thread(ref: "pykka.ActorRef[ThreadEcho]", count: int) -> int:
+    for n in range(count):
+        ref.ask(n)  # blocks: nothing else is to run meanwhile
+    return count
 
 
-def pykka_first_replies(count: int) -> float:
-    began = time.perf_counter()
+async def make_threads(count: int) -> int:
     refs = [ThreadEcho.start() for _ in range(count)]
     for ref in refs:
         ref.ask(1)
-    rate = count / (time.perf_counter() - began)
     for ref in reversed(refs):
         ref.stop()
-    return rate
+    return count
 
 
 # -- measuring --------------------------------------------------------------------------------------------------------
@@ -381,8 +372,9 @@ async def traced(work: Callable[[], Awaitable[None]], count: int) -> float:
         tracemalloc.stop()
 
 
-def named(benchmark: str, rates: dict[str, float]) -> dict[str, float]:
-    """The rates under the benchmark's name, with our ratio to every other contender."""
+def named(benchmark: str, rounds: dict[str, list[float]]) -> dict[str, float]:
+    """Median rates under the benchmark's name, with our ratio to every other contender."""
+    rates = {name: median(values) for name, values in rounds.items()}
     ours = rates["ours"]
     ratios = {f"{benchmark}.ours_to_{name}": ours / rate for name, rate in rates.items() if name != "ours"}
     return {f"{benchmark}.{name}": rate for name, rate in rates.items()} | ratios

@@ -109,12 +109,19 @@ class Activation:
             envelope.deadline = earliest(envelope.deadline, self.scope.deadline)
         if envelope.deadline is not None and (expired := self._arm(envelope)) is not None:
             return expired
-        if self.state == "ready" and not self.running and self.mailbox is None and self.leaving is None:
+        actor = self.actor
+        if (
+            actor is not None
+            and not self.running
+            and self.mailbox is None
+            and self.state == "ready"
+            and self.leaving is None
+            and self.scope is None
+        ):
             if self.laned:
-                envelope.lane = self._lane_of(envelope)
-            if self.scope is None:
-                self._start(envelope)
-                return None
+                envelope.lane = ask_lane(actor, envelope)
+            start_message(self, actor, envelope)
+            return None
         return self._queue(envelope, reject_if_busy)
 
     def _queue(self, envelope: Envelope, reject_if_busy: bool) -> FlueError | None:
@@ -154,8 +161,8 @@ class Activation:
                 self.mailbox = None
             if envelope is None:
                 return
-            if not self._is_stale(envelope):
-                self._start(envelope)
+            if self.actor is not None and not self._is_stale(envelope):
+                start_message(self, self.actor, envelope)
 
     def reschedule(self) -> None:
         """Ask for every lane again, of running and of waiting messages, and start what may start now."""
@@ -225,10 +232,6 @@ class Activation:
             self.drop_waiting("expired", DeadlineExceededError, lambda waiting: waiting is envelope)
 
     # -- running them ---------------------------------------------------------------------------------------------
-
-    def _start(self, envelope: Envelope) -> None:
-        assert self.actor is not None
-        start_message(self, self.actor, envelope)
 
     def ended(self, handling: Handling, value: Any, error: BaseException | None) -> None:
         """A run is over: settle its message, free its lane, and start what waited for it."""
