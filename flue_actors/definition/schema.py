@@ -4,17 +4,22 @@ What the model sends is converted where the meaning is plain (``"3"`` for a numb
 rest is a `ToolArgumentsError` that tells the model which field is wrong.
 """
 
+import copy
 import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import Any, Final, Protocol, cast, get_type_hints
+from typing import Any, Final, Protocol, cast, get_args, get_type_hints
 
 import msgspec
 
+from flue_actors.definition.docstrings import described
 from flue_actors.errors import ConfigError, ToolArgumentsError
 
 _SHOWN: Final = 2_000
+"""Characters of a problem, and of the arguments, that the model is shown."""
+
 _ZERO: Final[Mapping[str, Any]] = {"string": "", "integer": 0, "number": 0, "boolean": False}
 
 
@@ -24,6 +29,11 @@ class Binding(Protocol):
     @property
     def parameters(self) -> dict[str, Any]:
         """The JSON schema the model sees."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What the function says about itself."""
         ...
 
     @property
@@ -42,6 +52,7 @@ class FunctionBinding(msgspec.Struct, frozen=True):
     type: Any  # a Struct with the function's parameters as fields
     parameters: dict[str, Any]
     context: str | None
+    description: str
 
     def bind(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Keyword arguments for the function. Raises ToolArgumentsError."""
@@ -59,14 +70,15 @@ class SchemaBinding(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     argument: str
     context: str | None
+    check: Any  # a jsonschema validator
+    description: str = ""
 
     def bind(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Keyword arguments for the function. Raises ToolArgumentsError."""
-        from jsonschema import exceptions, validators  # 60 ms, for tools with raw schemas only
+        from jsonschema import exceptions
 
         given = _coerced(arguments, self.parameters)
-        checker = validators.validator_for(self.parameters)(self.parameters)
-        problem = cast("Any", exceptions.best_match)(checker.iter_errors(given))
+        problem = cast("Any", exceptions.best_match)(self.check.iter_errors(given))
         if problem is not None:
             where = ".".join(str(part) for part in problem.absolute_path)
             raise _misfit(tool, f"{where}: {problem.message}" if where else problem.message, arguments)
@@ -81,10 +93,12 @@ def function_binding(function: Callable[..., Any], context_type: type) -> Functi
     Raises:
         ConfigError: A parameter has no type, a type JSON cannot express, or is positional-only or variadic.
     """
-    code = getattr(function, "__code__", None)
+    inner: Any = inspect.unwrap(function)  # functions wrapped by one decorator share the code of the wrapper
+    code = getattr(inner, "__code__", None)
     if not isinstance(code, CodeType):
         return _build(function, context_type)
-    key = (function.__defaults__, function.__kwdefaults__, function.__annotations__)
+    bound = inspect.ismethod(function)
+    key = (inner.__defaults__, inner.__kwdefaults__, inner.__annotations__, function.__doc__, bound)
     known = _CACHE.get(code)
     if known is None or known[0] != key:
         if len(_CACHE) >= _CACHE_SIZE:
@@ -105,18 +119,40 @@ def schema_binding(parameters: Mapping[str, Any], function: Callable[..., Any], 
         ConfigError: It is not an object schema, or the function does not take one dict (and a `ToolContext`).
     """
     if parameters.get("type", "object") != "object":
-        raise ConfigError('A tool\'s parameters are a JSON schema of type "object".')
+        raise ConfigError('The parameters are no JSON schema of type "object".')
+    schema = {"type": "object", **parameters}
     context: str | None = None
     argument: str | None = None
     hints = _hints(function)
     for name in inspect.signature(function).parameters:
-        if hints.get(name) is context_type:
+        if _is_context(hints.get(name), context_type):
             context = name
         elif argument is None:
             argument = name
     if argument is None:
-        raise ConfigError("A tool with a JSON schema takes its arguments as one dict.")
-    return SchemaBinding({"type": "object", **parameters}, argument, context)
+        raise ConfigError("The function has to take the arguments as one dict.")
+    return SchemaBinding(schema, argument, context, _validator(_canonical(schema)))
+
+
+def _canonical(schema: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"The parameters are not JSON: {error}.") from error
+
+
+@functools.lru_cache(512)  # tools of an id are made for every input
+def _validator(schema: bytes) -> Any:
+    from jsonschema import SchemaError, validators  # 60 ms, for tools with raw schemas only
+    from referencing import Registry
+
+    known = msgspec.json.decode(schema)
+    kind = validators.validator_for(known, default=validators.Draft202012Validator)
+    try:
+        kind.check_schema(known)
+    except SchemaError as error:
+        raise ConfigError(f"The parameters are no JSON schema: {error.message}.") from error
+    return kind(known, registry=Registry())  # of its own: nothing is fetched from anywhere
 
 
 def _build(function: Callable[..., Any], context_type: type) -> FunctionBinding:
@@ -125,27 +161,32 @@ def _build(function: Callable[..., Any], context_type: type) -> FunctionBinding:
     hints = _hints(function)
     for name, parameter in inspect.signature(function).parameters.items():
         kind = hints.get(name, Any)
-        if kind is context_type:
+        if _is_context(kind, context_type):
             context = name
             continue
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ConfigError(f'Tool parameter "{name}" must be an ordinary one: the model fills it by name.')
+            raise ConfigError(f'Parameter "{name}" has to be an ordinary one: the model fills it by name.')
         if name not in hints:
-            raise ConfigError(f'Tool parameter "{name}" has no type hint.')
+            raise ConfigError(f'Parameter "{name}" has no type hint.')
         fields.append((name, kind) if parameter.default is parameter.empty else (name, kind, _default(parameter)))
     struct = msgspec.defstruct("Arguments", fields, kw_only=True)
-    return FunctionBinding(struct, _schema_of(struct), context)
+    said = described(function)
+    schema = _schema_of(struct)
+    for name, text in said.parameters.items():
+        if name in schema["properties"]:
+            schema["properties"][name].setdefault("description", text)
+    return FunctionBinding(struct, schema, context, said.text)
+
+
+def _is_context(hint: Any, context_type: type) -> bool:
+    return hint is context_type or {*get_args(hint)} == {context_type, type(None)}
 
 
 def _default(parameter: inspect.Parameter) -> Any:
     value = parameter.default
-    if isinstance(value, list | dict | set):
-        return msgspec.field(default_factory=functools.partial(_copy, cast("Any", value)))
+    if isinstance(value, list | dict | set | bytearray | msgspec.Struct):
+        return msgspec.field(default_factory=functools.partial(copy.copy, cast("Any", value)))
     return value
-
-
-def _copy(value: Any) -> Any:
-    return value.copy()
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -153,7 +194,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         hints = get_type_hints(target, include_extras=True)
     except NameError as error:
-        raise ConfigError(f'The type hint "{error.name}" of a tool cannot be found.') from error
+        raise ConfigError(f'The type hint "{error.name}" cannot be found.') from error
     return {name: hint for name, hint in hints.items() if name != "return"}
 
 
@@ -163,7 +204,7 @@ def _schema_of(struct: Any) -> dict[str, Any]:
             [struct], schema_hook=_to_schema, ref_template="#/$defs/{name}"
         )
     except TypeError as error:
-        raise ConfigError(f"A tool parameter has a type that JSON cannot express: {error}") from error
+        raise ConfigError(f"A parameter has a type (or default) that JSON cannot express: {error}.") from error
     schema: dict[str, Any] = dict(components.pop("Arguments"))
     schema.pop("title", None)
     hoisted: dict[str, Any] = dict(components)
@@ -191,9 +232,17 @@ def _to_schema(kind: Any) -> dict[str, Any]:
 
 
 def _from_json(kind: Any, value: Any) -> Any:
-    if hasattr(kind, "model_validate"):
+    try:
         return kind.model_validate(value)
-    raise TypeError(f"Expected {kind}")
+    except ValueError as error:
+        raise ValueError(_pydantic_problem(error)) from error
+
+
+def _pydantic_problem(error: Any) -> str:
+    """pydantic's own text is for people: it links to its documentation."""
+    problems = error.errors(include_url=False) if hasattr(error, "errors") else ()
+    said = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in problems]
+    return "; ".join(said) or str(error)
 
 
 def _without_nulls(arguments: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,24 +276,33 @@ def _coerced(value: Any, schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return value
     schema = cast("Mapping[str, Any]", schema)
-    kind = schema.get("type")
     if isinstance(value, dict):
         given = _without_nulls(cast("dict[str, Any]", value), schema)
         properties = schema.get("properties", {})
         return {name: _coerced(each, properties.get(name)) for name, each in given.items()}
     if isinstance(value, list):
         return [_coerced(each, schema.get("items")) for each in cast("list[Any]", value)]
-    if isinstance(value, str) and kind in ("integer", "number", "boolean"):
-        target: Any = {"integer": int, "number": float, "boolean": bool}[kind]
-        try:
-            return msgspec.convert(value, target, strict=False)
-        except msgspec.ValidationError:
-            return value
+    if isinstance(value, str | float):
+        return _coerced_scalar(value, schema.get("type"))
+    return value
+
+
+def _coerced_scalar(value: str | float, kind: Any) -> Any:
+    kinds = cast("list[Any]", kind) if isinstance(kind, list) else [kind]
+    for each, target in (("integer", int), ("number", float), ("boolean", bool)):
+        if each in kinds and "string" not in kinds:
+            try:
+                return msgspec.convert(value, target, strict=False)
+            except (msgspec.ValidationError, ValueError):
+                continue
     return value
 
 
 def _misfit(tool: str, problem: str, arguments: dict[str, Any]) -> ToolArgumentsError:
-    received = msgspec.json.encode(arguments).decode()
-    if len(received) > _SHOWN:
-        received = received[:_SHOWN] + "..."
-    return ToolArgumentsError(f"Invalid arguments for {tool}: {problem.replace('$.', '')}. Received: {received}")
+    received = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    text = f"Invalid arguments for {tool}: {_cut(problem.replace('$.', ''))}. Received: {_cut(received)}"
+    return ToolArgumentsError(text.encode(errors="replace").decode())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -6,6 +6,7 @@ spelled the same everywhere: ``max_queued``, ``FLUE_MAX_QUEUED``, ``--max-queued
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, cast, get_type_hints
@@ -22,6 +23,7 @@ _LIKENESS: Final = 0.8
 
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=10_000_000)]
 Bytes = Annotated[int, Meta(ge=1)]
 
 
@@ -40,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         passivate_after: Idle time after which an instance leaves memory.
         max_active: Instances in memory; beyond it the longest idle ones leave.
         cancel_grace: How long cancelled work may take to end before it is left behind.
-        drain_timeout: How long a stopping server waits for work that runs.
+        drain_timeout: How long a stopping server waits for work that runs; 0 = not at all.
         max_body, max_frame, max_head: A request's body, one WebSocket message, request line and headers together.
         head_timeout, body_timeout: How long each may take to arrive.
 
@@ -60,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     passivate_after: Seconds = 900.0
     max_active: Count = 10_000
     cancel_grace: Seconds = 30.0
-    drain_timeout: Seconds = 30.0
+    drain_timeout: SecondsOrNone = 30.0
     max_body: Bytes = 4 * 1024 * 1024
     max_frame: Bytes = 1024 * 1024
     max_head: Bytes = 64 * 1024
@@ -140,8 +142,9 @@ def _from_pyproject(file: Path) -> Iterator[_Given]:
     except (OSError, ValueError) as error:  # also UnicodeDecodeError and TOMLDecodeError, which name the place
         raise ConfigError(f"{file} cannot be read: {error}.") from error
     source = f"[tool.flue-actors] in {file}"
-    tools = document.get("tool")
-    table = cast("Mapping[str, Any]", tools).get("flue-actors", {}) if isinstance(tools, dict) else {}
+    table: object = {}
+    with suppress(KeyError, TypeError):
+        table = document["tool"]["flue-actors"]
     if not isinstance(table, dict):
         raise ConfigError(f"{source} is not a table.")
     for name, value in cast("dict[str, Any]", table).items():
@@ -150,7 +153,7 @@ def _from_pyproject(file: Path) -> Iterator[_Given]:
 
 def _from_variables(variables: Mapping[str, str], source: str) -> Iterator[_Given]:
     for variable, value in variables.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or not value:  # an empty variable is one that is not set
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name in _TYPES:

@@ -2,9 +2,11 @@
 
 import functools
 import inspect
+import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, overload
+from difflib import get_close_matches
+from typing import Any, Final, Literal, Never, cast, overload
 
 import msgspec
 
@@ -20,6 +22,10 @@ TOOL_TEXT_LIMIT: Final = 50 * 1024
 RunBlocking = Callable[..., Awaitable[Any]]
 Level = Literal["info", "warn", "error"]
 LogSink = Callable[[Level, str, dict[str, Any]], None]
+
+_OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout")
+_LATER: Final = ("durable", "idempotent", "approval")
+"""Options of features that are not there yet."""
 
 
 class ToolLog:
@@ -150,6 +156,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     timeout: float | None = None,
+    **later: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: name, description and schema come from it. Use bare or with options.
 
@@ -161,6 +168,7 @@ def tool(
     Raises:
         ConfigError: No description, an impossible name, or parameters a model cannot fill.
     """
+    _refuse("tool()", later)
     if function is None:
         return functools.partial(_from_function, name=name, description=description, timeout=timeout)
     return _from_function(function, name=name, description=description, timeout=timeout)
@@ -170,8 +178,11 @@ def _from_function(
     function: Callable[..., Any], *, name: str | None, description: str | None, timeout: float | None
 ) -> Tool:
     named: str = getattr(function, "__name__", "") if name is None else name
-    description = description if description is not None else inspect.getdoc(function) or ""
-    return _make(named, description, function, function_binding(function, ToolContext), timeout)
+    try:
+        binding = function_binding(function, ToolContext)
+    except ConfigError as error:
+        raise ConfigError(f'Tool "{named}": {error.message}', details=error.details) from error
+    return _make(named, binding.description if description is None else description, function, binding, timeout)
 
 
 def define_tool(
@@ -181,6 +192,7 @@ def define_tool(
     parameters: Mapping[str, Any],
     execute: Callable[..., Any],
     timeout: float | None = None,
+    **later: Never,
 ) -> Tool:
     """A tool from its pieces.
 
@@ -192,9 +204,24 @@ def define_tool(
     Raises:
         ConfigError: A blank description, an impossible name, or a schema that is not an object's.
     """
+    _refuse("define_tool()", later)
     if not callable(execute):
         raise ConfigError(f'Tool "{name}": execute must be callable.')
-    return _make(name, description, execute, schema_binding(parameters, execute, ToolContext), timeout)
+    if not isinstance(cast("object", parameters), Mapping):
+        raise ConfigError(f'Tool "{name}": the parameters are no JSON schema of type "object".')
+    try:
+        binding = schema_binding(parameters, execute, ToolContext)
+    except ConfigError as error:
+        raise ConfigError(f'Tool "{name}": {error.message}', details=error.details) from error
+    return _make(name, description, execute, binding, timeout)
+
+
+def _refuse(what: str, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name in _LATER:
+            raise ConfigError(f'"{name}" is not available yet.')
+        near = get_close_matches(name, _OPTIONS, 1)
+        raise ConfigError(f'"{name}" is no option of {what}.' + (f' Did you mean "{near[0]}"?' if near else ""))
 
 
 def _make(name: str, description: str, function: Callable[..., Any], binding: Binding, timeout: float | None) -> Tool:
@@ -231,9 +258,9 @@ def _text(result: Any) -> str:
 
 
 def _json(value: Any) -> bytes:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("not finite")
-    return msgspec.json.encode(value, enc_hook=_encode_other)
+    """JSON that says what the tool said: not null for NaN, nor base64 for bytes, as msgspec would write by itself."""
+    plain = msgspec.to_builtins(value, enc_hook=_encode_other, builtin_types=(bytes, bytearray))
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _encode_other(value: Any) -> Any:
