@@ -73,6 +73,7 @@ class Submitted(Protocol):
 
         Raises:
             TurnError: The submission failed or was aborted.
+            StoreError: The store refused in the middle; the outcome is decided at the next start.
         """
         ...
 

@@ -18,7 +18,7 @@ from flue_actors.conversation.turn import Finish, Stop, TurnLoop, error_result
 from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.emitting import Emitter
-from flue_actors.errors import TurnError
+from flue_actors.errors import FencedError, TurnError
 from flue_actors.events import PublicError
 from flue_actors.messages import Message, TextContent, ToolResultMessage, UserMessage
 from flue_actors.model_call import ModelCall, Reply, turn_account
@@ -48,6 +48,7 @@ class Operation:
         self._started = asyncio.get_running_loop().time()
         self._added: list[Message] = []
         self._usage = ZERO
+        self._unawaited: list[asyncio.Future[int]] = []
         self._emitter = Emitter(
             pending.submission,
             self._operation_id,
@@ -144,7 +145,7 @@ class Operation:
         ops: list[Op] = [claim, self._append(entry)]
         if freeze is not None:
             ops.append(freeze)
-        self._commit(*ops)
+        self._write(*ops)
 
     def _input_message(self, now: int) -> Message:
         given = decode_input(self._submission.payload)
@@ -191,7 +192,7 @@ class Operation:
     def _close_turn(self, reply: Reply, results: tuple[ToolResultMessage, ...]) -> None:
         """Record the results (the next write waits for this one) and show the end of the turn."""
         entries = tuple([self._add(result, "tool", reply.turn_id) for result in results])
-        self._commit(self._append(*entries))
+        self._write(self._append(*entries))
         for entry, result in zip(entries, results, strict=True):
             self._emitter.emit(events.MessageStart, message=result)
             self._emitter.emit(events.MessageEnd, durable=entry.seq, message=result)
@@ -249,8 +250,24 @@ class Operation:
             attempt=self._attempt,
         )
 
-    def _commit(self, *ops: Op) -> "asyncio.Future[int]":
-        return self._services.store.commit(self._services.fence, *ops)
+    def _write(self, *ops: Op) -> None:
+        """Enqueue a write; the next `_commit` fails if it did."""
+        self._unawaited.append(self._services.store.commit(self._services.fence, *ops))
+
+    async def _commit(self, *ops: Op) -> None:
+        """Make a write, and all before it, durable.
+
+        Raises:
+            StoreError: Refused. Of several failures the first one, which is why the others were refused.
+        """
+        try:
+            await self._services.store.commit(self._services.fence, *ops)
+        except FencedError:
+            for write in self._unawaited:
+                if (reason := write.exception()) is not None:
+                    raise reason from None
+            raise
+        self._unawaited.clear()
 
     def _settled_body(
         self, outcome: Outcome, stop_reason: str | None, error: events.OperationError | None

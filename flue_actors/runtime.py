@@ -31,6 +31,7 @@ from flue_actors.errors import (
     InternalError,
     InterruptedTurnError,
     NotStartedError,
+    StoreError,
     TurnError,
     UnknownAgentError,
 )
@@ -379,7 +380,7 @@ class Runtime:
         """What a submission that its actor could not settle is settled with."""
         if self.draining:
             return InterruptedTurnError()
-        if isinstance(error, TurnError):
+        if isinstance(error, TurnError | StoreError):
             return error
         if error is not None:
             logger.error("an accepted input could not be worked on", exc_info=error)
