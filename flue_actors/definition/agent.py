@@ -8,8 +8,10 @@ import functools
 import hashlib
 import inspect
 import itertools
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypedDict, Unpack, cast, overload
+from pathlib import Path
+from typing import Any, Final, Never, TypedDict, Unpack, cast, overload
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -76,9 +78,9 @@ class AgentConfig:
         tool_timeout: float | UnsetType | None = UNSET,
         max_turns: int | UnsetType | None = UNSET,
         max_queued: int | UnsetType | None = UNSET,
-        **unknown: Any,
+        **unknown: Never,
     ) -> None:
-        given = {
+        given: dict[str, Any] = {
             "model": model,
             "profile": profile,
             "name": name,
@@ -146,6 +148,7 @@ class CreatedAgent:
 
         Raises:
             ConfigError: It raised, or what it returned is not valid; ``dev`` says where.
+            FlueError: One that the initializer raised itself.
         """
         if self._initialize is None:
             assert self._static is not None
@@ -154,23 +157,23 @@ class CreatedAgent:
             config: object = self._initialize(ctx)
             if inspect.isawaitable(config):
                 config = await config
+            if isinstance(config, AgentConfig):
+                return resolve(config)
+        except ConfigError as error:
+            dev = f"{_users_line(error)}{error.dev}"
+            raise ConfigError(f'Agent "{ctx.agent}": {error.message}', details=error.details, dev=dev) from error
         except FlueError:
             raise
         except Exception as error:
-            where = error.__traceback__
-            while where is not None and where.tb_next is not None:
-                where = where.tb_next
-            at = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}: " if where is not None else ""
-            raise ConfigError(f'The initializer of agent "{ctx.agent}" raised.', dev=f"{at}{error!r}") from error
-        if not isinstance(config, AgentConfig):
-            raise ConfigError(
-                f'The initializer of agent "{ctx.agent}" returned {type(config).__name__}, not an AgentConfig.'
-            )
-        return resolve(config)
+            dev = f"{_users_line(error)}{error!r}"
+            raise ConfigError(f'The initializer of agent "{ctx.agent}" raised.', dev=dev) from error
+        raise ConfigError(
+            f'The initializer of agent "{ctx.agent}" returned {type(config).__name__}, not an AgentConfig.'
+        )
 
 
 class AgentFields(TypedDict, total=False):
-    """The optional fields of `create_agent`; see `AgentConfig`."""
+    """Fields that both agents and profiles have; see `AgentConfig`."""
 
     description: str | None
     instructions: str | None
@@ -183,6 +186,13 @@ class AgentFields(TypedDict, total=False):
     tool_timeout: float | None
     max_turns: int | None
     max_queued: int | None
+
+
+class ProfileFields(AgentFields, total=False):
+    """The fields of `define_agent_profile`; see `AgentConfig`."""
+
+    model: Model | None
+    name: str | None
 
 
 @overload
@@ -232,7 +242,7 @@ def create_agent(
     return functools.partial(CreatedAgent, name=name, aliases=aliases)
 
 
-def define_agent_profile(**fields: Any) -> AgentProfile:
+def define_agent_profile(**fields: Unpack[ProfileFields]) -> AgentProfile:
     """Define a profile from the fields of `AgentConfig`, without ``profile``.
 
     Raises:
@@ -277,6 +287,16 @@ def resolve(config: AgentConfig) -> ResolvedAgent:
         fingerprint=_fingerprint(model, instructions, specs),
         **chosen,
     )
+
+
+def _users_line(error: Exception) -> str:
+    """``path:line: `` of the innermost frame that is neither ours nor an installed library's; empty if there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_OURS) and "site-packages" not in frame.filename]
+    return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
+
+
+_OURS: Final = str(Path(__file__).parents[1])
 
 
 def _tool_name(tool: Tool) -> str:

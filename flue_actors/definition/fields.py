@@ -57,6 +57,8 @@ def _model(name: str, value: Any) -> None:
         provider, slash, model = value.partition("/")
         if not (slash and provider and model):
             raise ConfigError(f'"{value}" is not a model name: write "provider/model".')
+    elif value is False:
+        raise ConfigError("An agent without a model of its own is not available yet.")
     elif not (hasattr(value, "stream") and hasattr(value, "api")):
         raise ConfigError(f'"{name}" is "provider/model" or a ModelClient.')
 
