@@ -65,7 +65,7 @@ class Writer:
         future: asyncio.Future[int] = self._loop.create_future()
         self._waiting.append(_Waiting(ops, future))
         if self._drainer is None:
-            self._drainer = self._loop.create_task(self._drain())
+            self._start()
         return future
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -97,6 +97,15 @@ class Writer:
             hop, self._hop, self._transactions = self._hop, None, None
             await hop.close()
 
+    def _start(self) -> None:
+        self._drainer = self._loop.create_task(self._drain())
+        self._drainer.add_done_callback(self._drained)
+
+    def _drained(self, _: "asyncio.Task[None]") -> None:
+        self._drainer = None
+        if self._waiting:  # cancelled before its first step
+            self._start()
+
     async def _drain(self) -> None:
         while self._waiting:
             batch = self._waiting[:BATCH_CAP]
@@ -108,13 +117,14 @@ class Writer:
             self._log_turns(outcomes[-1])
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 self._resolve(future, outcome)
-        self._drainer = None
 
     async def _write(self, batch: Sequence[Ops]) -> Sequence[Outcome]:
         try:
             hop, transactions = await self._connected()
         except (StoreError, sqlite3.Error, OSError) as error:
             return [store_error(error) for _ in batch]
+        except asyncio.CancelledError:
+            return [StoreUnavailableError(dev="cancelled while the connection was replaced") for _ in batch]
         try:
             await hop.run(lambda _: transactions.write(batch))
         except asyncio.CancelledError:  # somebody cancelled every task of the loop; the thread works on all the same

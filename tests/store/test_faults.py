@@ -158,11 +158,13 @@ async def test_a_failure_that_nobody_awaits_is_silent_but_what_follows_of_that_s
     await store.close()
 
 
-async def test_cancelling_every_task_loses_no_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [0, 1, 2])
+async def test_cancelling_every_task_loses_no_write(steps: int, tmp_path: Path) -> None:
     store = sqlite(tmp_path / "flue.db")
     fence = await store.open()
     commits = [store.commit(fence, append(seq)) for seq in range(1, 2_500)]
-    await asyncio.sleep(0)
+    for _ in range(steps):
+        await asyncio.sleep(0)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
     await asyncio.gather(*commits)

@@ -50,7 +50,7 @@ commits = st.lists(operations, min_size=1, max_size=4).map(tuple)
 batches = st.lists(st.lists(commits, min_size=1, max_size=6), max_size=6)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches, st.booleans())
 def test_both_refuse_the_same_and_hold_the_same(batches: list[list[tuple[Op, ...]]], reopen: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
