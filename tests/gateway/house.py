@@ -86,3 +86,9 @@ async def eventually(condition: Any, patience: float = 10.0) -> None:
     async with asyncio.timeout(patience):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with listen() as listener:
+        return listener.getsockname()[1]

@@ -1,0 +1,89 @@
+"""A peer that does not read costs a bounded buffer and nobody's time."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.gateway.house import House, agent, eventually, serving_house
+from tests.gateway.test_prompting import SSE, parse
+from tests.helpers.http import Connection, exchange, head, prompt
+
+LONG = agent("echo", model="scripted/paced?deltas=20000&rate=0&size=400")
+WIDE = agent("echo", model="scripted/echo?size=1000000")
+HERE = "/agents/echo/me"
+
+
+@asynccontextmanager
+async def deaf(house: House, *, buffer: int = 4096) -> AsyncIterator[Connection]:
+    """A connection with a tiny receive buffer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, house.address)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def a_socket(connection: Connection, message: str = "hi") -> None:
+    upgrade = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13"]
+    await connection.send(head("GET", HERE, *upgrade, "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="))
+    await connection.head()
+    frame = {"version": 1, "type": "prompt", "requestId": "r", "message": message}
+    text = json.dumps(frame).encode()
+    await connection.send(b"\x81\xff" + struct.pack("!Q", len(text)) + b"\0\0\0\0" + text)
+
+
+async def a_stream(connection: Connection, message: str = "hi") -> None:
+    await connection.send(prompt(HERE, message, SSE))
+    await connection.head()
+
+
+@pytest.mark.parametrize("open_with", [a_socket, a_stream])
+async def test_a_reader_that_never_reads_is_cut_off_and_others_are_served(open_with: Any) -> None:
+    async with serving_house(WIDE, agent("other"), limits={"stall_timeout": 0.3}) as house:
+        async with deaf(house) as connection:
+            await open_with(connection, "x" * 900_000)
+            await eventually(lambda: any(each.congested for each in _watched(house)) or _stalled(house))
+            assert (await exchange(house.address, prompt("/agents/other/me"))).status == 200
+            await eventually(lambda: not house.app.gateway.sockets and not house.app.gateway.streams, 20)
+        await eventually(lambda: not house.runtime.snapshot().pending)
+
+
+def _watched(house: House) -> list[Any]:
+    return [each for each in house.server.server_state.connections if hasattr(each, "congested")]
+
+
+def _stalled(house: House) -> bool:
+    return any(each.flow.write_paused for each in house.server.server_state.connections if hasattr(each, "flow"))
+
+
+async def test_a_stream_that_lost_events_ends_with_an_error_event() -> None:
+    async with serving_house(LONG) as house, deaf(house) as connection:
+        await a_stream(connection)
+        await eventually(lambda: not house.runtime.snapshot().pending, 20)
+        body = b""
+        while chunk := await connection.chunk():
+            body += chunk
+    event, _, data = parse(body)[-1]
+    assert (event, data["error"]["type"]) == ("error", "reader_too_slow")
+
+
+async def test_a_socket_that_lost_events_is_told_to_come_back() -> None:
+    async with serving_house(LONG) as house, deaf(house) as connection:
+        await a_socket(connection)
+        await eventually(lambda: not house.runtime.snapshot().pending, 20)
+        tail = b""
+        async with asyncio.timeout(20):
+            while b"\x03\xf5" not in tail:  # 1013
+                tail = tail[-10:] + await connection.reader.read(100_000)

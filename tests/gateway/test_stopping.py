@@ -1,0 +1,107 @@
+"""Draining: new work is refused, running work finishes, watchers are told."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from flue_actors.definition.settings import Settings
+from flue_actors.gateway.main import serve
+from flue_actors.memory import memory_store
+from tests.gateway.house import HOST, House, eventually, free_port, runtime, serving_house
+from tests.gateway.test_prompting import SSE, parse
+from tests.gateway.test_sockets import ask, close_code, outcome, talking
+from tests.helpers.http import connected, exchange, prompt, request
+
+HERE = "/agents/echo/me"
+BRIEF = Settings(drain_timeout=0.2, cancel_grace=0.1)
+
+
+async def stop(house: House) -> None:
+    house.server.should_exit = True
+    await eventually(lambda: house.app.gateway.draining)
+
+
+async def test_new_work_is_refused_while_running_work_finishes() -> None:
+    async with serving_house() as house, connected(house.address) as running, connected(house.address) as late:
+        await running.send(prompt(HERE, "wait 0.3"))
+        await eventually(lambda: house.runtime.snapshot().pending)
+        await stop(house)
+        await late.send(prompt(HERE))
+        refused = await late.reply()
+        ready = await exchange(house.address, request("GET", "/readyz"))
+        live = await exchange(house.address, request("GET", "/livez"))
+        with pytest.raises(InvalidStatus) as handshake:
+            await connect(house.ws + HERE)
+        answered = await running.reply()
+    assert (refused.status, refused.error, refused.headers["retry-after"]) == (503, "draining", "30")
+    assert (ready.status, live.status, handshake.value.response.status_code) == (503, 200, 503)
+    assert answered.json["result"]["text"].startswith("echo: ")
+
+
+async def test_idle_sockets_go_at_once_and_busy_ones_with_their_last_outcome() -> None:
+    async with serving_house() as house, talking(house, "idle") as idle, talking(house, "busy") as busy:
+        await ask(busy, "r", "wait 0.3")
+        await eventually(lambda: house.runtime.snapshot().pending)
+        await stop(house)
+        assert await close_code(idle) == 1001
+        await ask(busy, "late")
+        assert (await outcome(busy, "late"))["error"]["type"] == "draining"
+        assert (await outcome(busy, "r"))["type"] == "result"
+        assert await close_code(busy) == 1001
+
+
+async def test_what_does_not_finish_in_time_ends_with_a_word() -> None:
+    async with serving_house(settings=BRIEF) as house, connected(house.address) as stream, talking(house, "s") as socket:
+        await stream.send(prompt(HERE, "hang", SSE))
+        await stream.head()
+        await ask(socket, "r", "hang")
+        await stop(house)
+        body = b""
+        while chunk := await stream.chunk():
+            body += chunk
+        assert await close_code(socket) == 1001
+    event, _, data = parse(body)[-1]
+    assert (event, data["error"]["type"]) == ("error", "draining")
+
+
+async def test_nothing_that_was_accepted_is_left_without_an_outcome() -> None:
+    store = memory_store()
+    async with serving_house(settings=BRIEF, store=store) as house, connected(house.address) as stream:
+        await stream.send(prompt(HERE, "hang", SSE))
+        await stream.head()
+    await store.open()
+    assert await store.unsettled() == []
+
+
+async def test_a_started_runtime_stays_its_owners() -> None:
+    async with runtime() as owned:
+        task = asyncio.create_task(serve(owned, port=free_port(), signals=False))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert owned.started
+
+
+async def test_a_signal_is_a_normal_end() -> None:
+    port = free_port()
+    listening = asyncio.Event()
+    before = signal.getsignal(signal.SIGTERM)
+    rt = runtime()
+    task = asyncio.create_task(serve(rt, port=port, on_listening=lambda *_: listening.set()))
+    await listening.wait()
+    assert (await exchange((HOST, port), prompt(HERE))).status == 200
+    os.kill(os.getpid(), signal.SIGTERM)
+    await task
+    assert rt.state == "stopped"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+async def test_an_address_in_use_is_a_clear_error() -> None:
+    async with serving_house() as house:
+        with pytest.raises(Exception, match="Cannot listen on"):
+            await serve(runtime(), port=house.address[1])
