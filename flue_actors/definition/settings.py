@@ -18,8 +18,8 @@ from flue_actors.errors import ConfigError
 
 PREFIX: Final = "FLUE_"
 
-_LIKENESS: Final = 0.8
-"""From here on an unknown ``FLUE_*`` name is taken for a misspelled setting: others may have names of their own."""
+_LIKENESS: Final = 0.75
+"""From here on an unknown ``FLUE_*`` name is a misspelled setting, as FLUE_PROT is; FLUE_MODEL (0.56) is somebody else's."""
 
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
