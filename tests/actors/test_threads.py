@@ -64,16 +64,18 @@ async def test_get_from_a_thread_raises_what_the_handler_raised_or_a_pykka_timeo
 
 async def test_the_way_in_from_threads_is_bounded():
     def flood():
-        for n in range(20):
-            w.ref().tell(n)
+        with pytest.raises(MailboxFullError):
+            for n in range(20):
+                w.ref().tell(n)
+        flooded.append(True)
 
     async with world(ingress=10) as w:
         # The loop is not given a turn while the thread floods.
-        errors = []
-        thread = threading.Thread(target=lambda: errors.append(pytest.raises(MailboxFullError, flood)))
+        flooded = []
+        thread = threading.Thread(target=flood)
         thread.start()
         thread.join()
-        assert len(errors) == 1
+        assert flooded
         assert w.reasons == ["overflow"]
         await until(lambda: w.ref().status().served == 10)
 
@@ -116,7 +118,12 @@ async def test_a_blocking_call_runs_in_a_copy_of_the_caller_s_context_and_not_on
 
 @pytest.mark.parametrize(
     ("raised", "seen"),
-    [(ValueError, ValueError), (SystemExit, InternalError), (KeyboardInterrupt, InternalError), (StopIteration, InternalError)],
+    [
+        (ValueError, ValueError),
+        (SystemExit, InternalError),
+        (KeyboardInterrupt, InternalError),
+        (StopIteration, InternalError),
+    ],
 )
 async def test_what_a_blocking_call_raises_reaches_the_caller_and_the_host_serves_on(raised, seen):
     def fail():
