@@ -67,7 +67,7 @@ def import_file(name: str, file: Path, root: Path) -> ModuleType:
         _claim_package(package, file.parent)
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_error(error, file, root) from error
     _check_place(name, getattr(module, "__file__", None), file)
     return module
@@ -126,7 +126,7 @@ def _refuse_place(name: str, loaded: str | None, wanted: Path) -> None:
     )
 
 
-def _import_error(error: Exception, file: Path, root: Path) -> ConfigError:
+def _import_error(error: BaseException, file: Path, root: Path) -> ConfigError:
     place = _place_of_error(error, file, root)
     if isinstance(error, FlueError):
         return ConfigError(f"{place}: {error.message}", details=error.details)
@@ -137,7 +137,7 @@ def _import_error(error: Exception, file: Path, root: Path) -> ConfigError:
     )
 
 
-def _place_of_error(error: Exception, file: Path, root: Path) -> str:
+def _place_of_error(error: BaseException, file: Path, root: Path) -> str:
     """The innermost frame inside the project, as ``path:line``; a file that does not compile has none, but says where."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:

@@ -7,11 +7,12 @@
 All of it lies in the source root: ``.flue/``, else ``src/``, else the project's root, whichever first has any of it.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -21,6 +22,10 @@ from flue_actors.definition.importing import all_or_none, forget, import_file, p
 from flue_actors.errors import ConfigError
 from flue_actors.ids import is_name
 from flue_actors.storage import Store
+
+
+_FILE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*\Z")
+"""An ordinary module's name, the same on file systems that do not tell upper from lower case."""
 
 
 class AgentDefinition(msgspec.Struct, frozen=True):
@@ -137,10 +142,10 @@ def _load_agents(source_root: Path, root: Path) -> dict[str, AgentDefinition]:
 
 def _load_agent(file: Path, root: Path) -> AgentDefinition:
     default_name = file.stem.replace("_", "-")
-    if not is_name(default_name):
+    if not _FILE_NAME.match(file.stem):
         raise ConfigError(
-            f'{file.relative_to(root).as_posix()}:1: "{default_name}" cannot be an agent\'s name.',
-            details="Start the file's name with a letter, then letters, digits and _; or skip the file with a leading _.",
+            f'{file.relative_to(root).as_posix()}:1: "{file.stem}" cannot be an agent file\'s name.',
+            details="Use a lower-case letter, then lower-case letters, digits and _; or skip the file with a leading _.",
         )
     module = import_file(f"agents.{file.stem}", file, root)
     agent = _attribute(
