@@ -1,0 +1,90 @@
+"""The processes a benchmark measures or needs: our server, a Messages-API server; and what they use (Linux's /proc)."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.cores import Role, pin
+
+_TICK: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A running flue-actors server on the loopback interface."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, all threads; in steps of 10 ms."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    def resident_bytes(self) -> int:
+        """Memory in RAM now."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def flue_server(
+    *, model: str, loop: str, store: str = "sqlite", env: Mapping[str, str] | None = None
+) -> Generator[Server]:
+    """``benchmarks.server`` with one agent, ``echo``, on the server's core."""
+    port = _free_port()
+    arguments = ["-m", "benchmarks.server", "--port", str(port), "--store", store, "--model", model, "--loop", loop]
+    with _running(arguments, "server", env) as process:
+        yield Server(process.pid, port)
+
+
+@contextmanager
+def messages_api(*arguments: str) -> Generator[str]:
+    """The Messages-API server on the client's core; its URL."""
+    with _running(["-m", "tests.messages_api", "--bare", *arguments], "client", None) as process:
+        assert process.stdout is not None
+        yield process.first_line
+
+
+def anthropic_environment(url: str) -> dict[str, str]:
+    """What points the Anthropic SDK there."""
+    return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "benchmark"}
+
+
+class _Process(subprocess.Popen[str]):
+    first_line: str = ""
+
+
+@contextmanager
+def _running(arguments: list[str], role: Role, env: Mapping[str, str] | None) -> Generator[_Process]:
+    """Started, pinned, and ready: it said so in its first line."""
+    with _Process(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, env=os.environ | (env or {})
+    ) as process:
+        pin(process.pid, role)
+        assert process.stdout is not None
+        try:
+            process.first_line = process.stdout.readline().strip()
+            assert process.first_line, f"{arguments[1]} did not start"
+            yield process
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    """Below the range that outgoing connections take theirs from."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
