@@ -22,7 +22,7 @@ from flue_actors.errors import (
 )
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
 from flue_actors.services import Services
-from flue_actors.storage import Admit, Submission
+from flue_actors.storage import Admit, Committed, Submission
 from flue_actors.submissions import DispatchInput, Input, LiveInstances, Pending, encode_input
 
 Deliver = Callable[[Pending], None]
@@ -70,14 +70,16 @@ class Admission:
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         write = self._services.store.commit(self._services.fence, Admit(pending.submission))
 
-        def recorded(write: "asyncio.Future[int]") -> None:
+        def recorded(write: "asyncio.Future[Committed]") -> None:
             error = write.exception()
             if error is not None:
                 pending.refuse()
                 if not accepted.cancelled():
                     accepted.set_exception(error)
                 return
-            pending.submission = msgspec.structs.replace(pending.submission, seq=write.result())
+            admitted = write.result()
+            pending.submission = msgspec.structs.replace(pending.submission, seq=admitted.seq)
+            pending.first = pending.first and admitted.last_seq == 0
             self._deliver(pending)
             if not accepted.cancelled():
                 accepted.set_result(None)

@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from flue_actors.errors import FencedError, StoreError, StoreOwnedError, StoreUnavailableError
 from flue_actors.ids import AgentKey
 from flue_actors.storage import (
+    NOTHING_ADMITTED,
     Admit,
     Append,
     Claim,
+    Committed,
     Entry,
     Fence,
     KvKind,
@@ -60,9 +62,9 @@ class MemoryStore:
         """See `Store.close`."""
         self._fence = None
 
-    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[int]":
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
         """See `Store.commit`."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(self._commit(fence, ops))
         except StoreError as error:
@@ -113,23 +115,23 @@ class MemoryStore:
         if self._fence is None:
             raise StoreUnavailableError("The conversation store is not open.")
 
-    def _commit(self, fence: Fence, ops: tuple[Op, ...]) -> int:
+    def _commit(self, fence: Fence, ops: tuple[Op, ...]) -> Committed:
         self._check_open()
         if fence != self._fence:
             raise FencedError(dev=f"fence {fence} is not the owner's {self._fence}")
         undo: list[Callable[[], object]] = []
-        seq = 0
+        done = NOTHING_ADMITTED
         try:
             for op in ops:
-                seq = self._apply(op, undo) or seq
+                done = self._apply(op, undo) or done
         except FencedError:
             for step in reversed(undo):
                 step()
             raise
         self._commits += 1
-        return seq
+        return done
 
-    def _apply(self, op: Op, undo: list[Callable[[], object]]) -> int | None:
+    def _apply(self, op: Op, undo: list[Callable[[], object]]) -> Committed | None:
         match op:
             case Admit():
                 return self._admit(op, undo)
@@ -145,7 +147,7 @@ class MemoryStore:
                 assert_never(op)
         return None
 
-    def _admit(self, op: Admit, undo: list[Callable[[], object]]) -> int:
+    def _admit(self, op: Admit, undo: list[Callable[[], object]]) -> Committed:
         new = op.submission
         if new.id in self._submissions:
             raise FencedError(dev=f"submission {new.id} is known")
@@ -164,7 +166,7 @@ class MemoryStore:
         self._touch(new.key, new.session, new.accepted_at, undo)
         self._submissions[new.id] = admitted
         undo.append(lambda: self._submissions.pop(new.id))
-        return admitted.seq
+        return Committed(admitted.seq, len(self._entries[new.key, new.session]))
 
     def _claim(self, op: Claim, undo: list[Callable[[], object]]) -> None:
         old = self._submissions.get(op.submission_id)

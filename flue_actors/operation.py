@@ -25,7 +25,7 @@ from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.services import Services
 from flue_actors.session import Session
-from flue_actors.storage import Append, Claim, Entry, Op, Outcome, Settle
+from flue_actors.storage import Append, Claim, Committed, Entry, Op, Outcome, Settle
 from flue_actors.submissions import DispatchInput, Pending, decode_input
 from flue_actors.tool_calls import ToolRunner
 
@@ -48,7 +48,7 @@ class Operation:
         self._started = asyncio.get_running_loop().time()
         self._added: list[Message] = []
         self._usage = ZERO
-        self._unawaited: list[asyncio.Future[int]] = []
+        self._unawaited: list[asyncio.Future[Committed]] = []
         self._emitter = Emitter(
             pending.submission,
             self._operation_id,

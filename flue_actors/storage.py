@@ -158,6 +158,21 @@ class PutKv(msgspec.Struct, frozen=True, kw_only=True):
 Op = Admit | Claim | Append | Settle | PutKv
 
 
+class Committed(msgspec.Struct, frozen=True):
+    """What a commit came to. Both are 0 without an `Admit` in it.
+
+    Attributes:
+        seq: Acceptance order of the (last) admitted submission.
+        last_seq: The seq of the newest entry of its session; 0 = the session has none.
+    """
+
+    seq: int = 0
+    last_seq: int = 0
+
+
+NOTHING_ADMITTED: Final = Committed()
+
+
 class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since `Store.open`. ``waiting`` is the number of commits not durable yet."""
 
@@ -189,8 +204,8 @@ class Store(Protocol):
         """Make everything enqueued durable, then give up ownership. Idempotent."""
         ...
 
-    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[int]":
-        """Apply all of ``ops`` or none; see the contract. The result is the seq of the (last) `Admit`, else 0."""
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
+        """Apply all of ``ops`` or none; see the contract."""
         ...
 
     async def submission(self, submission_id: str) -> Submission | None:

@@ -38,7 +38,16 @@ decode_input = msgspec.json.Decoder(Input).decode
 class Pending:
     """One accepted input until it is settled: the `agent_ref.Submitted` its sender holds."""
 
-    __slots__ = ("_instances", "_outcome", "_subscription", "instance", "principal", "started_at", "submission")
+    __slots__ = (
+        "_instances",
+        "_outcome",
+        "_subscription",
+        "first",
+        "instance",
+        "principal",
+        "started_at",
+        "submission",
+    )
 
     def __init__(
         self, submission: Submission, instances: "LiveInstances", *, principal: Principal | None, watch: bool
@@ -47,6 +56,7 @@ class Pending:
         self.submission = submission
         self.instance = instance = instances.enter(submission.key, submission.session)
         self.principal = principal
+        self.first = instance.pending_in(submission.session) == 1  # nothing of its session is stored or under way
         self.started_at = 0  # milliseconds since the epoch; 0 until it runs
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
         self._outcome: asyncio.Future[PromptResult] | None = None

@@ -19,6 +19,7 @@ from flue_actors.storage import (
     Admit,
     Append,
     Claim,
+    Committed,
     Entry,
     Fence,
     Op,
@@ -105,7 +106,7 @@ async def check_an_input_runs_from_admission_to_its_outcome(make: Make) -> None:
             dispatch_id="d",
             principal=b'{"subject":"u"}',
         )
-        same(await store.commit(fence, Admit(new)), 1)
+        same(await store.commit(fence, Admit(new)), Committed(1, 0))
         await store.commit(fence, claim())
         running = await store.submission("sub_1")
         assert running is not None
@@ -189,12 +190,20 @@ async def check_a_known_id_is_admitted_once(make: Make) -> None:
         same(len(await store.unsettled()), 1)
 
 
+async def check_an_admission_tells_how_far_its_session_goes(make: Make) -> None:
+    async with opened(make) as (store, fence):
+        same((await store.commit(fence, Admit(submission()))).last_seq, 0)
+        await store.commit(fence, append(1, 2))
+        same((await store.commit(fence, Admit(submission("sub_2")))).last_seq, 2)
+        same((await store.commit(fence, Admit(submission("sub_3", session="another")))).last_seq, 0)
+
+
 async def check_acceptance_order_is_the_order_of_the_calls(make: Make) -> None:
     async with opened(make) as (store, fence):
         names = [f"sub_{n * 7 % 50:02}" for n in range(50)]
         keys = [KEY, OTHER]
         commits = [store.commit(fence, Admit(submission(name, keys[n % 2]))) for n, name in enumerate(names)]
-        seqs = await asyncio.gather(*commits)
+        seqs = [done.seq for done in await asyncio.gather(*commits)]
         same(seqs, sorted(set(seqs)))
         same([found.id for found in await store.unsettled()], names)
 
@@ -315,7 +324,7 @@ async def check_a_commit_is_applied_whole_or_not_at_all(make: Make) -> None:
 
 async def check_a_refused_commit_leaves_its_neighbours_whole(make: Make) -> None:
     async with opened(make) as (store, fence):
-        commits: list[asyncio.Future[int]] = []
+        commits: list[asyncio.Future[Committed]] = []
         for n in range(100):
             ops: list[Op] = [
                 Admit(submission(f"sub_{n:03}", AgentKey("a", str(n)))),
@@ -387,7 +396,10 @@ async def check_everything_is_there_after_opening_again(make: Make) -> None:
         same(await store.entries(KEY, "default"), [entry(1, submission_id="sub_1")])
         same(await store.kv(KEY, "state"), {"n": b"1"})
         await refused(store, fence, append(1, of="sub_1", attempt=1))
-        same(await store.commit(fence, Admit(submission("sub_2")), append(2, of="sub_1", attempt=1), settle()), 2)
+        same(
+            await store.commit(fence, Admit(submission("sub_2")), append(2, of="sub_1", attempt=1), settle()),
+            Committed(2, 1),
+        )
 
 
 async def check_closing_writes_what_is_enqueued(make: Make) -> None:

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 
 from flue_actors.errors import FencedError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import Admit, Append, Claim, Entry, Op, PutKv, Settle
+from flue_actors.storage import NOTHING_ADMITTED, Admit, Append, Claim, Committed, Entry, Op, PutKv, Settle
 from flue_actors.store import rows
 
 _REMEMBERED: Final = 10_000
@@ -40,14 +40,14 @@ class Ledger:
         self._sessions.clear()
         self._running.clear()
 
-    def apply(self, ops: Sequence[Op]) -> int:
-        """Apply ``ops`` in order; the seq of the last `Admit`, else 0.
+    def apply(self, ops: Sequence[Op]) -> Committed:
+        """Apply ``ops`` in order.
 
         Raises:
             FencedError: Refused; what the operations before it wrote is still in the transaction.
             sqlite3.Error: As SQLite says.
         """
-        seq = 0
+        done = NOTHING_ADMITTED
         for op in ops:
             match op:
                 case Append():
@@ -57,21 +57,21 @@ class Ledger:
                 case Settle():
                     self._settle(op)
                 case Admit():
-                    seq = self._admit(op)
+                    done = self._admit(op)
                 case PutKv():
                     self._put_kv(op)
                 case _:
                     assert_never(op)
-        return seq
+        return done
 
-    def _admit(self, op: Admit) -> int:
+    def _admit(self, op: Admit) -> Committed:
         new = op.submission
         session = self._find(new.key, new.session) or self._create(new.key, new.session, new.accepted_at)
         cursor = self._execute(rows.ADMIT, rows.admit_row(new, session.instance, session.pk))
         if cursor.rowcount != 1:
             raise FencedError(dev=f"submission {new.id} is known")
         assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return Committed(cursor.lastrowid, session.last_seq)
 
     def _claim(self, op: Claim) -> None:
         if self._execute(rows.CLAIM, rows.claim_row(op)).rowcount != 1:

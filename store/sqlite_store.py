@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from flue_actors.errors import ConfigError, FencedError, StoreError, StoreUnavailableError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import Entry, Fence, KvKind, Op, SessionRecord, StoreStatistics, Submission
+from flue_actors.storage import Committed, Entry, Fence, KvKind, Op, SessionRecord, StoreStatistics, Submission
 from flue_actors.store import rows
 from flue_actors.store.failures import store_error
 from flue_actors.store.hop import Hop
@@ -88,7 +88,7 @@ class SqliteStore:
             self._closing = asyncio.get_running_loop().create_task(self._close())
         await asyncio.shield(self._closing)
 
-    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[int]":
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
         """See `Store.commit`."""
         if self._writer is not None and fence == self._fence:
             return self._writer.enqueue(ops)
@@ -172,8 +172,8 @@ def _fetch(
     return [record(row) for row in db.execute(sql, parameters).fetchall()]
 
 
-def _failed(error: StoreError) -> "asyncio.Future[int]":
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+def _failed(error: StoreError) -> "asyncio.Future[Committed]":
+    future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
     future.set_exception(error)
     future.exception()  # retrieved: asyncio logs no failure that nobody awaits
     return future

@@ -11,14 +11,14 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from flue_actors.errors import FencedError, StoreError
-from flue_actors.storage import Op
+from flue_actors.storage import Committed, Op
 from flue_actors.store.failures import hits_everybody, is_io_error, store_error
 from flue_actors.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
 Ops = Sequence[Op]
-Outcome = int | StoreError
+Outcome = Committed | StoreError
 
 
 class Transactions:
@@ -35,7 +35,7 @@ class Transactions:
         """An I/O error happened: what the connection holds in memory may not be what the file holds."""
 
     def write(self, batch: Sequence[Ops]) -> None:
-        """Leaves one outcome for each commit of ``batch`` in `outcomes`; what is an int there is durable."""
+        """Leaves one outcome for each commit of ``batch`` in `outcomes`; what is no error there is durable."""
         try:
             self.outcomes = self._in_one(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends as an outcome

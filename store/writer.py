@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from flue_actors.errors import FencedError, StoreError, StoreFormatError, StoreUnavailableError
-from flue_actors.storage import Op, StoreStatistics
+from flue_actors.storage import Committed, Op, StoreStatistics
 from flue_actors.store.failures import store_error
 from flue_actors.store.hop import Hop
 from flue_actors.store.schema import checkpoint
@@ -27,7 +27,7 @@ BATCH_CAP: Final = 1_000
 
 class _Waiting(NamedTuple):
     ops: tuple[Op, ...]
-    future: "asyncio.Future[int]"
+    future: "asyncio.Future[Committed]"
 
 
 class Writer:
@@ -60,9 +60,9 @@ class Writer:
         finally:
             await self._disconnect()
 
-    def enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[int]":
+    def enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[Committed]":
         """Put a commit in line. The future is done when it is durable."""
-        future: asyncio.Future[int] = self._loop.create_future()
+        future: asyncio.Future[Committed] = self._loop.create_future()
         self._waiting.append(_Waiting(ops, future))
         if self._drainer is None:
             self._start()
@@ -141,8 +141,8 @@ class Writer:
             logger.warning("the store can be written again")
             self._failing = False
 
-    def _resolve(self, future: "asyncio.Future[int]", outcome: Outcome) -> None:
-        if isinstance(outcome, int):
+    def _resolve(self, future: "asyncio.Future[Committed]", outcome: Outcome) -> None:
+        if isinstance(outcome, Committed):
             self._commits += 1
         elif isinstance(outcome, FencedError):
             self._refused += 1
@@ -150,7 +150,7 @@ class Writer:
             self._failed += 1
         if future.done():  # cancelled: it was written all the same
             return
-        if isinstance(outcome, int):
+        if isinstance(outcome, Committed):
             future.set_result(outcome)
         else:
             future.set_exception(outcome)

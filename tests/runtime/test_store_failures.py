@@ -9,7 +9,7 @@ import pytest
 
 from flue_actors import create_agent, memory_store
 from flue_actors.errors import StoreUnavailableError
-from flue_actors.storage import Admit, Append, Fence, Op, Settle, Store
+from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle, Store
 from tests.runtime.support import kinds, running, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
@@ -22,10 +22,10 @@ class FullStore:
         self._store = memory_store()
         self.refused: type[Any] | None = None
 
-    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[int]":
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
         if self.refused is None or not any(isinstance(op, self.refused) for op in ops):
             return self._store.commit(fence, *ops)
-        failed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        failed: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         failed.set_exception(StoreUnavailableError())
         failed.exception()
         return failed

@@ -15,7 +15,7 @@ import pytest
 
 from flue_actors.errors import FencedError, StoreError, StoreUnavailableError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import Admit, Append, Claim, Entry, PutKv, Settle, Submission
+from flue_actors.storage import Admit, Append, Claim, Committed, Entry, PutKv, Settle, Submission
 from flue_actors.store import sqlite
 from flue_actors.store.schema import connect
 from flue_actors.store.writer import Writer
@@ -130,7 +130,7 @@ async def test_what_cannot_be_stored_hits_its_caller_only(tmp_path: Path) -> Non
         store.commit(fence, append(2)),
         return_exceptions=True,
     )
-    assert [type(outcome) for outcome in outcomes] == [int, StoreError, int]
+    assert [type(outcome) for outcome in outcomes] == [Committed, StoreError, Committed]
     assert await store.last_seq(KEY, "default") == 2
     await store.close()
 
