@@ -23,7 +23,6 @@ from flue_actors.errors import ConfigError
 from flue_actors.ids import is_name
 from flue_actors.storage import Store
 
-
 _FILE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*\Z")
 """An ordinary module's name, the same on file systems that do not tell upper from lower case."""
 

@@ -40,7 +40,7 @@ class ToolLog:
         """Something worth knowing."""
         self._sink("info", message, attributes)
 
-    def warn(self, message: str, **attributes: Any) -> None:
+    def warning(self, message: str, **attributes: Any) -> None:
         """Something odd."""
         self._sink("warn", message, attributes)
 
