@@ -11,7 +11,7 @@
   to the next incarnation, which has a higher ``epoch``.
 * A cancelled message that does not end within the grace is *fenced*: its Task is orphaned, its asker answered, the
   actor object replaced. Messages of other lanes end undisturbed on the old object.
-* Abort and stop act at once, past the mailbox: no backlog can hold them up.
+* Abort and stop (`control`) act at once, past the mailbox: no backlog can hold them up.
 """
 
 import logging
@@ -22,13 +22,14 @@ from flue_actors.actors.actor import Actor, overrides
 from flue_actors.actors.address import Address, DropReason, Kind, LeaveReason
 from flue_actors.actors.children import Children
 from flue_actors.actors.context import ActorContext
+from flue_actors.actors.deadlines import arm, earliest
 from flue_actors.actors.deadlock import reaches
 from flue_actors.actors.envelope import Envelope
 from flue_actors.actors.handling import CREATED, ENTERED, FENCED, Handling
 from flue_actors.actors.lanes import ask_lane, blocking, conflicts
 from flue_actors.actors.mailbox import Mailbox
 from flue_actors.actors.performing import start_hook, start_message
-from flue_actors.actors.refusals import backing_off, cancelled_outside, given_up, not_started, reason_of
+from flue_actors.actors.refusals import backing_off, given_up, not_started, reason_of
 from flue_actors.actors.reply import Reply
 from flue_actors.actors.statistics import State
 from flue_actors.errors import (
@@ -107,7 +108,7 @@ class Activation:
             return self.drop(envelope, "cycle", CallCycleError())
         if self.scope is not None:
             envelope.deadline = earliest(envelope.deadline, self.scope.deadline)
-        if envelope.deadline is not None and (expired := self._arm(envelope)) is not None:
+        if envelope.deadline is not None and (expired := arm(self, envelope)) is not None:
             return expired
         actor = self.actor
         if (
@@ -215,22 +216,6 @@ class Activation:
         """What waits came to wait for more than it did when it was sent."""
         self.drop_waiting("cycle", CallCycleError, self._waits_for_its_asker)
 
-    def _arm(self, envelope: Envelope) -> FlueError | None:
-        deadline = envelope.deadline
-        assert deadline is not None
-        loop = self.core.loop
-        if deadline <= loop.time():
-            return self.drop(envelope, "expired", DeadlineExceededError())
-        envelope.timer = loop.call_at(deadline, self._expire, envelope)
-        return None
-
-    def _expire(self, envelope: Envelope) -> None:
-        envelope.timer = None
-        if isinstance(envelope.where, Handling):
-            envelope.where.interrupt(DeadlineExceededError)
-        else:
-            self.drop_waiting("expired", DeadlineExceededError, lambda waiting: waiting is envelope)
-
     # -- running them ---------------------------------------------------------------------------------------------
 
     def ended(self, handling: Handling, value: Any, error: BaseException | None) -> None:
@@ -335,43 +320,6 @@ class Activation:
         """Leave now if nothing runs and nothing waits; else nothing happens."""
         if not self.running and self.mailbox is None:
             self.leave(reason)
-
-    def stop(self, reply: Reply[bool]) -> None:
-        """Drop what waits, let what runs end, then leave; ``reply`` gets True after `on_stop`."""
-        self.stoppers = [*(self.stoppers or ()), reply]
-        self.drop_waiting("stopped", ActorStoppedError)
-        self.leave("stopped")
-
-    def abort(self, message_id: Hashable | None, make_error: Callable[[], FlueError]) -> int:
-        """Cancel or drop the messages with this id (None: all of them); returns how many."""
-        hit = 0
-        for handling in self.running:
-            if handling.envelope is not None and message_id in (None, handling.envelope.message_id):
-                hit += handling.interrupt(make_error)
-        return hit + self.drop_waiting("aborted", make_error, lambda e: message_id in (None, e.message_id))
-
-    def abort_all(self, make_error: Callable[[], FlueError]) -> None:
-        """Cancel everything, hooks included, and leave."""
-        self.drop_waiting("aborted", make_error)
-        self.interrupt_all(make_error)
-        self.leave("parent_done")
-
-    def interrupt_all(self, make_error: Callable[[], FlueError]) -> None:
-        """Cancel everything that runs, hooks included."""
-        for handling in self.running:
-            handling.interrupt(make_error)
-
-    def fence_all(self) -> None:
-        """Give up on everything that still runs after its cancellation."""
-        for handling in self.running:
-            self.fence(handling)
-
-    def free_lost(self) -> None:
-        """End what a foreign hand cancelled before its first step: its coroutine was never entered."""
-        for handling in self.running:
-            if handling.phase == CREATED and handling.task is not None and handling.task.done():
-                handling.interrupt(cancelled_outside)
-                self.ended(handling, None, handling.interrupted)
 
     def drop(self, envelope: Envelope, reason: DropReason, error: FlueError) -> FlueError:
         """Settle a message that will never be handled, and make it known."""
@@ -485,10 +433,3 @@ class Activation:
         if not self.running and self.mailbox is None:
             self._retire()
         return refusal
-
-
-def earliest(one: float | None, other: float | None) -> float | None:
-    """The earlier of two deadlines, either of which may be missing."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)

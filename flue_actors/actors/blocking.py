@@ -93,8 +93,11 @@ class BlockingPool:
         return cast("T", call.future.result())
 
     async def _acquire(self, limit: float | None) -> "pykka.ActorRef[BlockingHost]":
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            host = self._idle.pop()
+            if host.is_alive():
+                return host
+            self._hosts -= 1  # somebody called pykka.ActorRegistry.stop_all()
         if self._hosts < self._limits.blocking_hosts:
             return self._new_host()
         if len(self._waiting) >= self._limits.blocking_queue:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from flue_actors.actors.control import abort_for_good
 from flue_actors.errors import FlueError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Children:
     def abort(self, make_error: Callable[[], FlueError]) -> None:
         """Cancel what the children run and drop what waits for them."""
         for child in tuple(self._members):
-            child.abort_all(make_error)
+            abort_for_good(child, make_error)
 
     async def join(self, make_error: Callable[[], FlueError]) -> None:
         """Wait until every child has finished its messages and left.

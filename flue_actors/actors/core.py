@@ -15,10 +15,12 @@ from concurrent.futures import Future as ThreadFuture
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flue_actors.actors.activation import Activation, earliest
+from flue_actors.actors.activation import Activation
 from flue_actors.actors.address import Address, DropReason, Kind
 from flue_actors.actors.children import Children
+from flue_actors.actors.control import abort_messages, fence_all, free_lost, interrupt_all, stop_activation
 from flue_actors.actors.dead_letters import DeadLetter, DeadLetters
+from flue_actors.actors.deadlines import earliest
 from flue_actors.actors.directory import Directory
 from flue_actors.actors.envelope import Envelope
 from flue_actors.actors.handling import Handling, current
@@ -190,7 +192,7 @@ class Core:
     def abort(self, address: Address, message_id: Hashable | None, make_error: Callable[[], FlueError]) -> int:
         """See `ActorRef.abort`."""
         activation = self.directory.entries.get(address)
-        return 0 if activation is None else activation.abort(message_id, make_error)
+        return 0 if activation is None else abort_messages(activation, message_id, make_error)
 
     # -- actors ---------------------------------------------------------------------------------------------------
 
@@ -232,7 +234,7 @@ class Core:
         if activation is None:
             reply.set(False)
         else:
-            activation.stop(reply)
+            stop_activation(activation, reply)
 
     def status(self, address: Address) -> ActorStatus:
         """See `ActorRef.status`."""
@@ -283,7 +285,7 @@ class Core:
         """Passivate what has been idle for long, and free what a foreign hand cancelled before its first step."""
         limits = self.limits
         self.tick = now = self.loop.time()
-        self._for_all(Activation.free_lost)
+        self._for_all(free_lost)
         idle = self.directory.idle_since(now - limits.passivate_after, _BATCH)
         for activation in idle:
             activation.leave("idle")
@@ -324,13 +326,13 @@ class Core:
         self.draining = True
         self._for_all(lambda a: a.drop_waiting("stopped", stopping, lambda envelope: envelope.asker is None))
         await self._until(self._is_quiet, timeout)
-        self._for_all(lambda a: a.interrupt_all(stopping))
+        self._for_all(lambda a: interrupt_all(a, stopping))
         await self._until(self._is_quiet, grace)
-        self._for_all(Activation.fence_all)
+        self._for_all(fence_all)
         self._for_all(lambda a: a.leave("shutdown"))
         await self._until(lambda: not self.directory.entries, grace)
-        self._for_all(lambda a: a.interrupt_all(stopping))
-        self._for_all(Activation.fence_all)
+        self._for_all(lambda a: interrupt_all(a, stopping))
+        self._for_all(fence_all)
         self.started = False
         self._take_ingress()
         if self._sweeper is not None:

@@ -1,15 +1,17 @@
 """`ActorSystem`: the public face. Any number of systems may live in one process, each on one event loop."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from flue_actors.actors.actor import Actor
 from flue_actors.actors.address import Address, DropReason, Kind
 from flue_actors.actors.blocking import BlockingPool
 from flue_actors.actors.core import Core
 from flue_actors.actors.dead_letters import DeadLetters
+from flue_actors.actors.guardian import Guardian
 from flue_actors.actors.limits import ActorLimits
 from flue_actors.actors.ref import ActorRef
 from flue_actors.actors.statistics import SystemSnapshot
@@ -18,6 +20,9 @@ from flue_actors.clock import Clock, SystemClock
 from flue_actors.errors import ConfigError
 
 T = TypeVar("T")
+
+DRAIN_SECONDS: Final = 30.0
+"""What running messages get when nobody says otherwise."""
 
 
 class ActorSystem:
@@ -45,6 +50,8 @@ class ActorSystem:
         clock = clock if clock is not None else SystemClock()
         self._core = Core(self, self.limits, clock, rng if rng is not None else random.Random())
         self._blocking = BlockingPool(self.limits)
+        self._guardian: Guardian | None = None
+        self._stopping = asyncio.Lock()
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -54,6 +61,8 @@ class ActorSystem:
     async def start(self) -> None:
         """Begin to take messages, on the running loop. Handlers start from a copy of the present context."""
         self._core.start()
+        self._guardian = Guardian(self.name, self._core.loop, lambda: self.stop(timeout=DRAIN_SECONDS))
+        self._guardian.enter()
 
     async def stop(self, *, timeout: float) -> None:
         """Take no new work, drop what waits, let running messages end for ``timeout`` seconds, then cancel them.
@@ -61,9 +70,13 @@ class ActorSystem:
         Messages that running ones ask for on the way are still taken. Then every actor leaves through `on_stop`. Takes
         at most ``timeout`` plus twice ``limits.stop_grace``. Idempotent.
         """
-        if self._core.started:
-            await self._core.drain(timeout)
-            self._blocking.close()
+        async with self._stopping:
+            if self._core.started:
+                await self._core.drain(timeout)
+                self._blocking.close()
+            if self._guardian is not None:
+                self._guardian.leave()
+                self._guardian = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -72,7 +85,7 @@ class ActorSystem:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stop(timeout=30.0)
+        await self.stop(timeout=DRAIN_SECONDS)
 
     def register(
         self,

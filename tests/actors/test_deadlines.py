@@ -139,3 +139,18 @@ async def test_other_lanes_end_undisturbed_when_one_message_is_fenced():
         assert now() == pytest.approx(40)
         assert await other == "done"
         assert now() == pytest.approx(60)
+
+
+@virtual
+async def test_a_message_does_not_start_late_because_the_loop_was_blocked():
+    seen = []
+
+    def block_the_loop(_):
+        asyncio.get_running_loop().advance(10)
+
+    async with world() as w:
+        w.ref().tell(block_the_loop)
+        with pytest.raises(DeadlineExceededError):
+            await w.ref().ask(lambda _: seen.append("late"), timeout=5)
+        assert w.reasons == ["expired"]
+    assert seen == []

@@ -1,5 +1,6 @@
 import asyncio
 
+import pykka
 import pytest
 
 from flue_actors.actors import ActorLimits, ActorSystem
@@ -136,3 +137,26 @@ async def test_children_are_stopped_with_their_parents():
     with pytest.raises(InterruptedTurnError):
         await running
     assert w.system.snapshot().actors == ()
+
+
+@virtual
+async def test_stopping_every_pykka_actor_stops_the_system_too():
+    w = await started()
+    running = w.ref().ask(sleep(5, "done"))
+    (stopping,) = pykka.ActorRegistry.stop_all(block=False)
+    assert await stopping is True
+    assert await running == "done"
+    assert not w.ref().is_alive()
+    assert pykka.ActorRegistry.get_all() == []
+
+
+@virtual
+async def test_two_stops_at_once_both_wait_for_the_one_and_a_cancelled_stop_can_be_repeated():
+    w = await started()
+    running = w.ref().ask(sleep(5, "done"))
+    given_up, first, second = (asyncio.ensure_future(w.system.stop(timeout=10)) for _ in range(3))
+    await asyncio.sleep(1)
+    given_up.cancel()
+    await asyncio.gather(first, second)
+    assert await running == "done"
+    assert now() == 5

@@ -221,3 +221,12 @@ async def test_a_blocking_call_of_a_handler_may_ask_and_tell_from_its_thread():
             return w.ref("b").ask("from the tool").get(timeout=10)
 
         assert await w.ref("a").ask(lambda _: w.system.run_blocking(tool)) == "from the tool"
+
+
+async def test_the_pool_survives_that_somebody_stops_every_pykka_actor():
+    async with world() as w:
+        await w.system.run_blocking(lambda: "x")
+        for host in pykka.ActorRegistry.get_by_class(pykka.ThreadingActor):
+            await in_thread(host.stop)
+        assert await w.system.run_blocking(lambda: "y") == "y"
+        assert w.system.snapshot().blocking.hosts == 1
