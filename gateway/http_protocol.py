@@ -100,11 +100,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End the connection if its head, its body or its reader is late. ``now`` is the loop's time."""
-        if self.transport.is_closing():
-            return
         if self._stalled_since is not None:
             if now - self._stalled_since > self._limits.stall_timeout:
                 self.transport.abort()
+        elif self.transport.is_closing():
+            return
         elif self._in_body:
             if self.flow.read_paused:
                 self._since = now  # the application is the slow one

@@ -33,11 +33,19 @@ async def serve(
 
     Raises:
         ConfigError: The address cannot be listened on, or the application did not start.
+        StoreError: The runtime was not started, and its store cannot be used.
     """
-    listener = bind(host, port)
     application = create_app(runtime, app, dev=dev)
-    server = make_server(application, application.gateway, signals=signals)
-    async with serving(server, listener):
-        if on_listening is not None:
-            on_listening(*listener.getsockname()[:2])
-        await server.finished.wait()
+    with bind(host, port) as listener:
+        owned = not runtime.started
+        if owned:
+            await runtime.start()
+        server = make_server(application, application.gateway, owns_runtime=owned, signals=signals)
+        try:
+            async with serving(server, listener):
+                if on_listening is not None:
+                    on_listening(*listener.getsockname()[:2])
+                await server.finished.wait()
+        finally:
+            if owned:
+                await runtime.stop()

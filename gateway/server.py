@@ -10,8 +10,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -39,15 +39,17 @@ class GatewayServer(uvicorn.Server):
 
     config: GatewayConfig
 
-    def __init__(self, config: GatewayConfig, gateway: Gateway, *, signals: bool) -> None:
+    def __init__(self, config: GatewayConfig, gateway: Gateway, *, owns_runtime: bool, signals: bool) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self._owns_runtime = owns_runtime
         self._signals = signals
         limits = config.limits
         self._sweep_every = min(limits.head_timeout, limits.body_timeout, limits.stall_timeout) / SWEEPS_PER_DEADLINE
         self._swept = 0.0
         self.listening = asyncio.Event()
         self.finished = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, serve until told to stop, and stop."""
@@ -64,6 +66,20 @@ class GatewayServer(uvicorn.Server):
             raise ConfigError("The application did not start.", details="The log says why.") from exit
         self.listening.set()
 
+    def stop(self) -> None:
+        """Begin to stop."""
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        """Tick every 0.1 s until told to stop; unlike uvicorn's, it does not sleep through that."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 10
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self._stopping.wait()
+
     async def on_tick(self, counter: int) -> bool:
         """What uvicorn calls every 0.1 s."""
         self._sweep()
@@ -72,9 +88,13 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop."""
         self._gateway.drain()
+        patience = self.config.limits.drain_timeout
+        if self._owns_runtime:
+            await self._stop_runtime()
+            patience = CLOSING_SECONDS  # every input has its outcome now; it only has to leave
         try:
-            async with asyncio.timeout(self.config.limits.drain_timeout):
-                await self._drained()
+            async with asyncio.timeout(patience):
+                await self._until(self._nobody_waits)
         except TimeoutError:
             self._gateway.end_streams()
         await super().shutdown(sockets)
@@ -97,10 +117,21 @@ class GatewayServer(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    async def _drained(self) -> None:
-        while not self.force_exit and (self.server_state.tasks or any(each.busy for each in self._gateway.sockets)):
+    async def _stop_runtime(self) -> None:
+        """Within its drain timeout work finishes; what does not is settled, so that whoever waits for it is told."""
+        stopping = asyncio.get_running_loop().create_task(self._gateway.runtime.stop())
+        await self._until(stopping.done)
+        if stopping.done():
+            stopping.result()
+
+    def _nobody_waits(self) -> bool:
+        return not self.server_state.tasks and not any(each.busy for each in self._gateway.sockets)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        """Keep the deadlines until then, or until a second signal."""
+        while not reached() and not self.force_exit:
             self._sweep()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
 
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -115,8 +146,15 @@ class GatewayServer(uvicorn.Server):
                 connection.sweep(now)
 
 
-def make_server(app: App, gateway: Gateway, *, signals: bool = False) -> GatewayServer:
-    """A server for ``app``, which `create_app` made. It does not listen yet."""
+def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signals: bool = False) -> GatewayServer:
+    """A server for ``app``, which `create_app` made. It does not listen yet.
+
+    Args:
+        app: The application.
+        gateway: What the application's requests share.
+        owns_runtime: Stop the runtime when the server stops, in one drain for both.
+        signals: Handle SIGINT and SIGTERM.
+    """
     config = GatewayConfig(
         app,
         loop="none",
@@ -133,7 +171,7 @@ def make_server(app: App, gateway: Gateway, *, signals: bool = False) -> Gateway
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
     config.limits = gateway.limits
-    return GatewayServer(config, gateway, signals=signals)
+    return GatewayServer(config, gateway, owns_runtime=owns_runtime, signals=signals)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -163,5 +201,5 @@ async def serving(server: GatewayServer, listener: socket.socket) -> AsyncGenera
             yield server
     finally:
         listening.cancel()
-        server.should_exit = True
+        server.stop()
         await task

@@ -68,7 +68,9 @@ async def serving_house(
     application = create_app(rt, app, dev=dev)
     application.gateway.limits = msgspec.structs.replace(Limits.of(rt.settings), **(limits or {}))
     listener = listen()
-    async with serving(make_server(application, application.gateway), listener) as server:
+    await rt.start()
+    server = make_server(application, application.gateway, owns_runtime=True)
+    async with serving(server, listener):
         yield House(rt, application, server, listener.getsockname()[:2])
 
 

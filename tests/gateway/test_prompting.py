@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from flue_actors.definition.settings import Settings
-from flue_actors.gateway.asgi import Event
 from tests.gateway.house import agent, eventually, serving_house
 from tests.helpers.http import Connection, connected, exchange, prompt, request
 

@@ -9,9 +9,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from flue_actors.definition.settings import Settings
+from flue_actors.gateway.app import create_app
 from flue_actors.gateway.main import serve
+from flue_actors.gateway.server import make_server, serving
 from flue_actors.memory import memory_store
-from tests.gateway.house import HOST, House, eventually, free_port, runtime, serving_house
+from tests.gateway.house import HOST, House, eventually, free_port, listen, runtime, serving_house
 from tests.gateway.test_prompting import SSE, parse
 from tests.gateway.test_sockets import ask, close_code, outcome, talking
 from tests.helpers.http import connected, exchange, prompt, request
@@ -21,7 +23,7 @@ BRIEF = Settings(drain_timeout=0.2, cancel_grace=0.1)
 
 
 async def stop(house: House) -> None:
-    house.server.should_exit = True
+    house.server.stop()
     await eventually(lambda: house.app.gateway.draining)
 
 
@@ -55,7 +57,11 @@ async def test_idle_sockets_go_at_once_and_busy_ones_with_their_last_outcome() -
 
 
 async def test_what_does_not_finish_in_time_ends_with_a_word() -> None:
-    async with serving_house(settings=BRIEF) as house, connected(house.address) as stream, talking(house, "s") as socket:
+    async with (
+        serving_house(settings=BRIEF) as house,
+        connected(house.address) as stream,
+        talking(house, "s") as socket,
+    ):
         await stream.send(prompt(HERE, "hang", SSE))
         await stream.head()
         await ask(socket, "r", "hang")
@@ -64,6 +70,21 @@ async def test_what_does_not_finish_in_time_ends_with_a_word() -> None:
         while chunk := await stream.chunk():
             body += chunk
         assert await close_code(socket) == 1001
+    event, _, data = parse(body)[-1]
+    assert (event, data["error"]["type"]) == ("error", "interrupted")
+
+
+async def test_who_watches_a_runtime_that_goes_on_is_told_that_the_server_goes() -> None:
+    async with runtime(settings=BRIEF) as rt:
+        app = create_app(rt)
+        listener = listen()
+        async with connected(listener.getsockname()[:2]) as stream:
+            async with serving(make_server(app, app.gateway), listener):
+                await stream.send(prompt(HERE, "hang", SSE))
+                await stream.head()
+            body = b""
+            while chunk := await stream.chunk():
+                body += chunk
     event, _, data = parse(body)[-1]
     assert (event, data["error"]["type"]) == ("error", "draining")
 

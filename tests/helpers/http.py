@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 Address = tuple[str, int]
@@ -86,10 +86,8 @@ async def connected(address: Address, *, receive_buffer: int = 2**20) -> AsyncIt
         yield Connection(reader, writer)
     finally:
         writer.close()
-        try:
+        with suppress(OSError):  # the server may close it harder
             await writer.wait_closed()
-        except OSError:
-            pass  # the server closed it harder
 
 
 async def exchange(address: Address, raw: bytes) -> Reply:
