@@ -1,7 +1,8 @@
 """A project as the commands use it: settings read, files imported, a runtime with its agents and store, not started."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,44 @@ import msgspec
 from flue_actors import sqlite
 from flue_actors.definition.project import Project, load_project
 from flue_actors.definition.settings import Settings, load_settings, read_dotenv
+from flue_actors.observing import Observer, Unsubscribe
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Store
+
+
+class ProjectRuntime(Runtime):
+    """A runtime whose project may be imported again: what its files observe ends when newer ones take their place."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings=settings)
+        self._observing = ExitStack()
+        self._loading: ExitStack | None = None
+
+    @contextmanager
+    def loading(self) -> Generator[None]:
+        """Bind this runtime while a project's files are imported. If that fails, nothing of theirs stays."""
+        with ExitStack() as added, self.bind():
+            self._loading = added
+            try:
+                yield
+            finally:
+                self._loading = None
+            before, self._observing = self._observing, added.pop_all()
+            before.close()
+
+    def observe(self, observer: Observer) -> Unsubscribe:
+        """See `Runtime.observe`."""
+        unsubscribe = super().observe(observer)
+        if self._loading is not None:
+            self._loading.callback(unsubscribe)
+        return unsubscribe
 
 
 class OpenProject(msgspec.Struct, frozen=True):
     """What `open_project` returns."""
 
     project: Project
-    runtime: Runtime
+    runtime: ProjectRuntime
     store: Store
 
     @property
@@ -37,8 +67,8 @@ def open_project(root: Path, *, dev: bool, flags: Mapping[str, Any] | None = Non
     if dev:
         for name, value in read_dotenv(root).items():
             os.environ.setdefault(name, value)
-    runtime = Runtime(settings=load_settings(root, env=os.environ, dev=dev, flags=flags))
-    project = load_project(root, bind=runtime.bind())
+    runtime = ProjectRuntime(load_settings(root, env=os.environ, dev=dev, flags=flags))
+    project = load_project(root, bind=runtime.loading())
     store = project.store if project.store is not None else sqlite(root / runtime.settings.store)
     runtime.redefine(project.agents)
     runtime.use_store(store)

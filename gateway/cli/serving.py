@@ -12,11 +12,10 @@ from flue_actors.definition.project import Project, reload_project
 from flue_actors.errors import ConfigError
 from flue_actors.gateway.asgi import App, Receive, Scope, Send
 from flue_actors.gateway.cli.announcing import announcement
-from flue_actors.gateway.cli.opening import OpenProject
+from flue_actors.gateway.cli.opening import OpenProject, ProjectRuntime
 from flue_actors.gateway.cli.screen import describe
 from flue_actors.gateway.cli.watching import saved_files
 from flue_actors.gateway.main import serve
-from flue_actors.runtime import Runtime
 
 logger = logging.getLogger("flue_actors.cli")
 
@@ -46,7 +45,7 @@ async def develop_project(opened: OpenProject) -> None:
 class LiveProject:
     """A project whose files may change while it is served; as an ASGI application, always the newest ``app``."""
 
-    def __init__(self, runtime: Runtime, project: Project) -> None:
+    def __init__(self, runtime: ProjectRuntime, project: Project) -> None:
         self._runtime = runtime
         self._project = project
 
@@ -64,7 +63,7 @@ class LiveProject:
         Raises:
             ConfigError: Something of it is wrong now; what was there before stays in use.
         """
-        project = reload_project(self._project, bind=self._runtime.bind())
+        project = reload_project(self._project, bind=self._runtime.loading())
         if (project.app is None) != (self._project.app is None):
             raise ConfigError("app.py came or went.", details="Restart to serve the project with it, or without it.")
         self._runtime.redefine(project.agents)

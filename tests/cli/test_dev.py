@@ -72,6 +72,23 @@ def test_the_projects_own_application_is_taken_up_too(server: Served, project: P
     wait_until(lambda: server.request("POST", "/webhooks/moved", {}).status == 401)
 
 
+def test_what_a_saved_file_observed_ends_with_it(server: Served, project: Path) -> None:
+    watching = """
+from flue_actors import observe
+from flue_actors.events import Idle
+
+observe(lambda event: print("{word}", event.instance_id, flush=True) if isinstance(event, Idle) else None)
+"""
+    app = project / "app.py"
+    original = app.read_text()
+    for word in ("one", "two"):
+        app.write_text(original + watching.replace("{word}", word))
+        wait_until(lambda word=word: version(server) == "one" and f"{word} me\n" in server.output)
+    assert server.prompt("teller", "last", "Hi").status == 200
+    wait_until(lambda: "two last\n" in server.output)
+    assert "one last\n" not in server.output
+
+
 def test_a_mistake_is_shown_and_the_version_before_stays(server: Served, project: Path) -> None:
     save(project, "agent = nonsense\n")
     wait_until(lambda: any("not taken up" in line for line in server.output))
