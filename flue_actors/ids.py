@@ -23,10 +23,12 @@ PARTITIONS: Final = 1024
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # Two characters (10 bits) a step: 13 look-ups instead of 26.
 _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
+_TIME_SHIFTS = range(40, -1, -10)
+_RANDOM_SHIFTS = range(70, -1, -10)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 
 
-class AgentKey(msgspec.Struct, frozen=True, order=True):
+class AgentKey(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """The address of one agent instance. Exact: no normalising, no case folding."""
 
     agent: str
@@ -42,17 +44,19 @@ class Ids:
     They are unguessable enough to never collide (80 random bits), but they are names, not secrets.
     """
 
-    __slots__ = ("_bits", "_clock")
+    __slots__ = ("_bits", "_clock", "_stamp")
 
     def __init__(self, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._bits = (rng if rng is not None else random.Random()).getrandbits
+        self._stamp = (-1, "")  # ids of one millisecond share their first ten characters
 
     def ulid(self) -> str:
         """26 characters of Crockford base 32: 48 bits of milliseconds, 80 random bits."""
-        value = (self._clock.now_ms() & 0xFFFF_FFFF_FFFF) << 80 | self._bits(80)
-        pairs = _PAIRS
-        return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+        now = self._clock.now_ms()
+        if now != self._stamp[0]:
+            self._stamp = (now, _base32(now & 0xFFFF_FFFF_FFFF, _TIME_SHIFTS))
+        return self._stamp[1] + _base32(self._bits(80), _RANDOM_SHIFTS)
 
     def submission(self) -> str:
         """``sub_<ULID>``."""
@@ -73,6 +77,11 @@ class Ids:
     def dispatch(self) -> str:
         """A random UUID (version 4)."""
         return str(uuid.UUID(int=self._bits(128), version=4))
+
+
+def _base32(value: int, shifts: range) -> str:
+    pairs = _PAIRS
+    return "".join([pairs[(value >> shift) & 1023] for shift in shifts])
 
 
 def is_name(text: str) -> bool:

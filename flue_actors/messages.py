@@ -11,7 +11,7 @@ import msgspec
 StopReason = Literal["stop", "length", "toolUse", "error", "aborted"]
 
 
-class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _Wire(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
 

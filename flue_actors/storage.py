@@ -36,14 +36,14 @@ EntryKind = Literal["message", "settled", "compaction"]
 KvKind = Literal["state", "frozen", "snapshot"]
 
 
-class Fence(msgspec.Struct, frozen=True):
+class Fence(msgspec.Struct, frozen=True, gc=False):
     """Who writes: a partition's owner at an epoch. On one host both are constant for a store's life in a process."""
 
     part: int = 0
     epoch: int = 0
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One row of a session. ``body`` is readable JSON, its shape given by ``kind`` (`conversation.entries`).
 
     Attributes:
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     submission_id: str | None = None
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One accepted input and what became of it.
 
     Attributes:
@@ -104,14 +104,14 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
 
 
-class Admit(msgspec.Struct, frozen=True):
+class Admit(msgspec.Struct, frozen=True, gc=False):
     """Record a new input as queued, whatever its fields after ``accepted_at`` say but ``dispatch_id``, ``principal``
     and ``deadline``. Refused if the id is known."""
 
     submission: Submission
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Start an attempt: queued (attempt - 1 so far) becomes running. Refused otherwise."""
 
     submission_id: str
@@ -122,7 +122,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str | None = None
 
 
-class Append(msgspec.Struct, frozen=True, kw_only=True):
+class Append(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Add entries behind the session's last one; ``entries[0].seq`` must be its ``last_seq + 1``.
 
     With ``submission_id`` it is refused unless that submission runs at ``attempt``; without entries that is all it does.
@@ -135,7 +135,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
 
 
-class Settle(msgspec.Struct, frozen=True, kw_only=True):
+class Settle(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """End a submission, once. Refused if it is settled already or its attempt is another (0 = never claimed)."""
 
     submission_id: str
@@ -146,7 +146,7 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     error: bytes | None = None
 
 
-class PutKv(msgspec.Struct, frozen=True, kw_only=True):
+class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Set (or with ``body=None`` remove) one value of an instance."""
 
     key: AgentKey
@@ -158,7 +158,7 @@ class PutKv(msgspec.Struct, frozen=True, kw_only=True):
 Op = Admit | Claim | Append | Settle | PutKv
 
 
-class Committed(msgspec.Struct, frozen=True):
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """What a commit came to. Both are 0 without an `Admit` in it.
 
     Attributes:

@@ -6,16 +6,26 @@ turns, restarts and midnight: the provider's prompt cache bills by byte prefix.
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from flue_actors.conversation.entries import json_text
 from flue_actors.ids import AgentKey
 from flue_actors.messages import SignalMessage
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 
 def instance_text(key: AgentKey, at_ms: int) -> str:
     """The per-instance part of the system prompt: id and today's date (UTC). The id is quoted: it is data."""
-    date = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return f"Conversation id: {json.dumps(key.id, ensure_ascii=False)}\nDate: {date:%a, %b %d, %Y}"
+    return f"Conversation id: {json.dumps(key.id, ensure_ascii=False)}\nDate: {_date(at_ms // 86_400_000)}"
+
+
+@lru_cache(maxsize=2)
+def _date(day: int) -> str:
+    # Not strftime: its names follow the process's locale, and this text must be the same bytes on every host.
+    date = datetime.fromtimestamp(day * 86_400, UTC)
+    return f"{_DAYS[date.weekday()]}, {_MONTHS[date.month - 1]} {date.day:02d}, {date.year}"
 
 
 def dispatch_signal(
