@@ -8,6 +8,7 @@ import functools
 import hashlib
 import inspect
 import itertools
+import sysconfig
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -126,7 +127,8 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: int | None = None
 
 
-Initializer = Callable[..., "AgentConfig | Awaitable[AgentConfig]"]
+Configured = AgentConfig | Awaitable[AgentConfig]
+Initializer = Callable[[AgentContext], Configured] | Callable[[], Configured]
 
 
 class CreatedAgent:
@@ -234,12 +236,16 @@ def create_agent(
     if initialize is not None and config:
         raise ConfigError("create_agent() takes an initializer or fields, not both.")
     if initialize is not None:
-        if not callable(initialize):
-            raise ConfigError("create_agent() needs a function, or fields by name.")
-        return CreatedAgent(initialize, name=name, aliases=aliases)
+        return _with_initializer(initialize, name=name, aliases=aliases)
     if config:
         return CreatedAgent(AgentConfig(**config), name=name, aliases=aliases)
-    return functools.partial(CreatedAgent, name=name, aliases=aliases)
+    return functools.partial(_with_initializer, name=name, aliases=aliases)
+
+
+def _with_initializer(initialize: Initializer, *, name: str | None, aliases: Sequence[str]) -> CreatedAgent:
+    if not callable(cast("object", initialize)):
+        raise ConfigError("create_agent() needs a function, or fields by name.")
+    return CreatedAgent(initialize, name=name, aliases=aliases)
 
 
 def define_agent_profile(**fields: Unpack[ProfileFields]) -> AgentProfile:
@@ -290,13 +296,14 @@ def resolve(config: AgentConfig) -> ResolvedAgent:
 
 
 def _users_line(error: Exception) -> str:
-    """``path:line: `` of the innermost frame that is neither ours nor an installed library's; empty if there is none."""
+    """``path:line: `` of the innermost frame that is neither ours nor a library's; empty if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_OURS) and "site-packages" not in frame.filename]
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES) and _SITE not in frame.filename]
     return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
 
 
-_OURS: Final = str(Path(__file__).parents[1])
+_LIBRARIES: Final = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"), "<frozen")
+_SITE: Final = "site-packages"
 
 
 def _tool_name(tool: Tool) -> str:
@@ -311,8 +318,8 @@ def _fingerprint(model: Model, instructions: str, specs: tuple[ToolSpec, ...]) -
 def _caller(initialize: Initializer) -> Callable[[AgentContext], Any]:
     """The initializer as a function of the context; one without parameters is fine too."""
     if inspect.signature(initialize).parameters:
-        return initialize
-    return lambda _: cast("Callable[[], Any]", initialize)()
+        return cast("Callable[[AgentContext], Configured]", initialize)
+    return lambda _: cast("Callable[[], Configured]", initialize)()
 
 
 def _profile(name: str, value: Any) -> None:

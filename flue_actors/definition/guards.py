@@ -8,13 +8,12 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from hmac import compare_digest
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
 
-from flue_actors.errors import ConfigError, Denied, FlueError, InternalError
+from flue_actors.errors import ConfigError, Denied, DeveloperError, FlueError, InternalError
 
 logger = logging.getLogger("flue_actors.guards")
 
@@ -93,13 +92,12 @@ class GuardRequest:
         return self._headers.get(name.lower())
 
     def cookie(self, name: str) -> str | None:
-        """A cookie; None when it is missing or the header is malformed."""
-        try:
-            cookies = SimpleCookie(self.header("cookie") or "")
-        except CookieError:
-            return None
-        morsel = cookies.get(name)
-        return None if morsel is None else morsel.value
+        """The first cookie of this name. Malformed ones beside it, of other applications of the host, do not matter."""
+        for each in (self.header("cookie") or "").split(";"):
+            key, found, value = each.strip().partition("=")
+            if found and key == name:
+                return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+        return None
 
     def query(self, name: str) -> str | None:
         """The first value of a query parameter."""
@@ -189,8 +187,11 @@ async def run_guard(guard: Guard, request: GuardRequest, call_next: CallNext) ->
         answer = guard(request, once)
         if inspect.isawaitable(answer):
             answer = await answer
-    except FlueError:
-        raise
+    except FlueError as error:
+        if not isinstance(error, DeveloperError):
+            raise
+        logger.exception("the guard of %s is wrong", request.param("name"))
+        raise InternalError(dev=error.message) from error
     except Exception as error:
         logger.exception("the guard of %s raised", request.param("name"))
         raise InternalError(dev=repr(error)) from error
