@@ -367,7 +367,6 @@ class Activation:
         log.error("%s could not start", self.address, exc_info=error)
         self.last_error = type(error).__name__
         self.core.record_failure(self.address)
-
         self.actor = None
         self.state = "cold"
         waiting, self.mailbox = self.mailbox, None
@@ -408,7 +407,7 @@ class Activation:
         elif self.mailbox is not None:
             self._become_cold()
         else:
-            self._retire()
+            self._rest()
 
     def _comes_back(self) -> bool:
         if self.core.draining or self.leaving in ("shutdown", "parent_done"):
@@ -416,7 +415,8 @@ class Activation:
         return self.kind.permanent or self.leaving == "restarted"
 
     def _retire(self) -> None:
-        if self.kind.permanent:
+        # A child stays, cold, until its parent's message is over: made anew it would be attached to nobody.
+        if self.kind.permanent and self.scope is None:
             self._gone()
 
     def _gone(self) -> None:

@@ -55,12 +55,11 @@ class Children:
 
     def rest(self, child: "Activation") -> None:
         """``child`` has nothing to do: its slot goes to the next."""
-        if child in self._working:
-            self._working.discard(child)
-            if self._queue:
-                following = next(iter(self._queue))
-                del self._queue[following]
-                following.pump()
+        self._working.discard(child)
+        while self._queue and len(self._working) < self._slots:
+            following = next(iter(self._queue))
+            del self._queue[following]
+            following.pump()  # takes no slot when what waited for it has been dropped
         self._notify()
 
     def left(self, child: "Activation") -> None:

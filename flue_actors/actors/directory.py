@@ -56,9 +56,10 @@ class Directory:
 
 
 def is_idle(activation: Activation) -> bool:
-    """True when the actor may leave: nothing runs, nothing waits, and it is not on its way in or out."""
+    """True when the actor may leave: nothing runs or waits, it is not on its way in or out, and no message needs it."""
     return (
-        not activation.running
+        activation.scope is None
+        and not activation.running
         and activation.mailbox is None
         and activation.leaving is None
         and activation.state in ("ready", "cold")

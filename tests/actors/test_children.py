@@ -275,3 +275,84 @@ async def test_an_actor_with_children_at_work_is_not_passivated():
         await asyncio.sleep(400)
         assert len(w.system.snapshot().actors) == 2
         await reply
+
+
+@virtual
+async def test_a_child_whose_work_was_dropped_passes_its_turn_on():
+    async def spawning(actor):
+        children = [actor.context.spawn(lambda _: Doer()) for _ in range(3)]
+        first = children[0].ask(sleep(5))
+        second = children[1].ask("dropped", message_id="dropped")
+        third = children[2].ask("third")
+        children[1].abort("dropped")
+        await first
+        with pytest.raises(AbortedError):
+            await second
+        return await third
+
+    async with world(max_children=1) as w:
+        assert await w.ref().ask(spawning) == "third"
+        assert now() == 5
+
+
+@virtual
+async def test_a_child_stays_attached_after_a_failed_start_and_after_a_fence():
+    broken = [ValueError()]
+
+    class Fragile(Doer):
+        async def on_start(self):
+            if broken:
+                raise broken.pop()
+
+    async def spawning(actor):
+        ref = actor.context.spawn("fragile", "child")
+        with pytest.raises(ActorError):
+            await ref.ask("x")
+        with pytest.raises(DeadlineExceededError):
+            await ref.ask(hang, timeout=1)
+        await ref.ask(sleep(100))
+
+    async with world() as w:
+        w.register("fragile", lambda _: Fragile())
+        reply = w.ref().ask(spawning)
+        await asyncio.sleep(40)
+        w.ref().abort()
+        with pytest.raises(AbortedError):
+            await reply
+        assert now() == 40
+        assert len(w.system.snapshot().actors) == 1
+
+
+@virtual
+async def test_idle_children_are_kept_while_their_parent_works():
+    async def spawning(actor):
+        ref = actor.context.spawn(lambda _: Doer())
+        await ref.ask(lambda child: setattr(child, "seen", "kept"))
+        await asyncio.sleep(500)
+        return await ref.ask(lambda child: child.seen)
+
+    async with world(passivate_after=10, max_active=2) as w:
+        reply = w.ref().ask(spawning)
+        await asyncio.sleep(1)
+        for n in range(5):
+            await w.ref(str(n)).ask("x")
+        assert await reply == "kept"
+
+
+@virtual
+async def test_a_restarted_child_gives_its_slot_back():
+    class Restarting(Doer):
+        def on_failure(self, exception_type, exception_value, traceback):
+            return "restart"
+
+    def fail(_):
+        raise ValueError
+
+    async def spawning(actor):
+        first, second = (actor.context.spawn(lambda _: Restarting()) for _ in range(2))
+        with pytest.raises(ValueError):
+            await first.ask(fail)
+        return await second.ask("second"), await first.ask("first")
+
+    async with world(max_children=1) as w:
+        assert await w.ref().ask(spawning, timeout=50) == ("second", "first")
