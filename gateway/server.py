@@ -97,7 +97,7 @@ class GatewayServer(uvicorn.Server):
                 await self._until(self._nobody_waits)
         except TimeoutError:
             self._gateway.end_streams()
-        await super().shutdown(sockets)
+        await self._close(sockets or [])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal arrived: drain; a second one: stop at once."""
@@ -124,6 +124,23 @@ class GatewayServer(uvicorn.Server):
         if stopping.done():
             stopping.result()
 
+    async def _close(self, listeners: list[socket.socket]) -> None:
+        """Close the port, then every connection once its answer has left, then the application.
+
+        In place of uvicorn's own, which sleeps for 0.1 s first and again after every look.
+        """
+        for each in (*self.servers, *listeners):
+            each.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._until(lambda: not self.server_state.connections and not self.server_state.tasks)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        if not self.force_exit:
+            await self.lifespan.shutdown()
+
     def _nobody_waits(self) -> bool:
         return not self.server_state.tasks and not any(each.busy for each in self._gateway.sockets)
 
@@ -131,7 +148,7 @@ class GatewayServer(uvicorn.Server):
         """Keep the deadlines until then, or until a second signal."""
         while not reached() and not self.force_exit:
             self._sweep()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.01)
 
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -168,7 +185,6 @@ def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signa
         access_log=False,
         proxy_headers=False,  # behind a proxy the operator's own middleware decides whom to believe
         server_header=False,
-        timeout_graceful_shutdown=CLOSING_SECONDS,
     )
     config.limits = gateway.limits
     return GatewayServer(config, gateway, owns_runtime=owns_runtime, signals=signals)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,11 +23,10 @@ HOST = "127.0.0.1"
 
 
 def agent(
-    name: str, *, route: Guard | None = public, websocket: Guard | None = public, **config: Any
+    name: str, *, route: Guard | None = public, websocket: Guard | None = public, model: str = "scripted/echo"
 ) -> AgentDefinition:
     """A definition whose agent echoes, unless told otherwise."""
-    created = create_agent(**{"model": "scripted/echo", **config})
-    return AgentDefinition(name=name, agent=created, route=route, websocket=websocket)
+    return AgentDefinition(name=name, agent=create_agent(model=model), route=route, websocket=websocket)
 
 
 def runtime(*agents: AgentDefinition, store: Store | None = None, settings: Settings | None = None) -> Runtime:
@@ -62,7 +61,7 @@ async def serving_house(
     settings: Settings | None = None,
     app: Any = None,
     dev: bool = False,
-) -> AsyncIterator[House]:
+) -> AsyncGenerator[House]:
     """A server on a free port below 32768, up inside the block."""
     rt = runtime(*agents, store=store, settings=settings)
     application = create_app(rt, app, dev=dev)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @asynccontextmanager
-async def unharmed(**limits: float) -> AsyncIterator[House]:
+async def unharmed(**limits: float) -> AsyncGenerator[House]:
     """A house that has admitted nothing and still answers when the block ends."""
     store = memory_store()
     async with serving_house(agent("echo"), agent("hidden", route=None), store=store, limits=limits) as house:
@@ -31,7 +31,7 @@ async def unharmed(**limits: float) -> AsyncIterator[House]:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house() -> AsyncIterator[House]:
+async def house() -> AsyncGenerator[House]:
     """One server for everything that is refused at once: it has to stay unharmed by all of it."""
     async with unharmed() as house:
         yield house
@@ -178,6 +178,13 @@ async def test_a_length_that_promises_less_than_comes() -> None:
         rest = await connection.rest()
         assert rest.startswith(b"HTTP/1.1 400 ")
         assert rest.count(b"HTTP/1.1 400 ") == rest.count(b"HTTP/1.1 ")
+
+
+async def test_nonsense_behind_a_request_does_not_cost_its_answer() -> None:
+    async with serving_house() as house, connected(house.address) as connection:
+        await connection.send(prompt(HERE, "wait 0.1") + b"nonsense\r\n\r\n")
+        assert (await connection.reply()).status == 200
+        assert await connection.rest() == b""
 
 
 @pytest.mark.parametrize("raw", [b"P", b"POST /agents/echo/me HTTP/1.1\r\nhost: a\r\nx"])

@@ -1,7 +1,7 @@
 """Every route of the table is behind its agent's guard."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -38,7 +38,7 @@ async def owners_only(request: GuardRequest, call_next: CallNext) -> object:
 
 
 @asynccontextmanager
-async def guarded_house() -> AsyncIterator[House]:
+async def guarded_house() -> AsyncGenerator[House]:
     async with serving_house(agent("desk", route=owners_only, websocket=owners_only), store=memory_store()) as house:
         yield house
 

@@ -1,9 +1,10 @@
 """Our routes beside somebody else's, and inside somebody else's application."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
 
 import falcon
 import falcon.asgi
@@ -18,9 +19,8 @@ from websockets.exceptions import InvalidStatus
 
 from flue_actors.context import dispatch
 from flue_actors.gateway.app import create_app, mount
-from flue_actors.gateway.server import bind
 from flue_actors.runtime import Runtime
-from tests.gateway.house import HOST, agent, eventually, free_port, listen, runtime, serving_house
+from tests.gateway.house import HOST, agent, eventually, listen, runtime, serving_house
 from tests.gateway.test_prompting import SSE, parse
 from tests.gateway.test_sockets import ask, close_code, hear, outcome
 from tests.helpers.http import Address, exchange, prompt, request
@@ -80,14 +80,17 @@ async def test_your_webhook_hands_its_raw_body_to_an_agent() -> None:
     assert after.json["result"]["text"] == "echo: hi (3 messages)"
 
 
-@asynccontextmanager
-async def plain_uvicorn(app: Any, *, lifespan: str = "on") -> AsyncIterator[Address]:
-    """Somebody else's server."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan=lifespan, log_config=None, access_log=False))  # type: ignore[arg-type]
-    server.capture_signals = _no_signals  # type: ignore[method-assign]
-    listener = listen()
-    import asyncio
+class _Quiet(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
 
+
+@asynccontextmanager
+async def plain_uvicorn(app: Any, *, lifespan: Literal["on", "off"] = "on") -> AsyncGenerator[Address]:
+    """Somebody else's server."""
+    server = _Quiet(uvicorn.Config(app, lifespan=lifespan, log_config=None, access_log=False))
+    listener = listen()
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await eventually(lambda: server.started or task.done())
@@ -97,21 +100,9 @@ async def plain_uvicorn(app: Any, *, lifespan: str = "on") -> AsyncIterator[Addr
         await task
 
 
-@asynccontextmanager
-async def _lifespan(rt: Runtime) -> AsyncIterator[None]:
-    async with rt:
-        yield
-
-
-def _no_signals() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()
-
-
 def in_fastapi(rt: Runtime) -> Any:
     @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
+    async def lifespan(_: Any) -> AsyncGenerator[None]:
         async with rt:
             yield
 
@@ -128,7 +119,7 @@ def in_fastapi(rt: Runtime) -> Any:
 
 def in_starlette(rt: Runtime) -> Any:
     @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
+    async def lifespan(_: Any) -> AsyncGenerator[None]:
         async with rt:
             yield
 
@@ -208,7 +199,3 @@ async def test_on_another_server_handshakes_are_refused_with_json() -> None:
             await connect(f"ws://{HOST}:{address[1]}/agents/echo/me")
     assert refusal.value.response.status_code == 404
     assert json.loads(refusal.value.response.body or b"")["error"]["type"] == "route_not_found"
-
-
-def test_a_free_port_can_be_bound() -> None:
-    bind(HOST, free_port()).close()

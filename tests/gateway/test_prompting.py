@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from flue_actors.definition.agent import AgentConfig, AgentContext, create_agent
+from flue_actors.definition.guards import Principal, bearer
+from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.settings import Settings
 from tests.gateway.house import agent, eventually, serving_house
-from tests.helpers.http import Connection, connected, exchange, prompt, request
+from tests.helpers.http import connected, exchange, prompt, request
 
 HERE = "/agents/echo/me"
 SSE = "accept: text/event-stream"
@@ -109,13 +112,8 @@ async def test_events_that_are_ready_together_are_one_write() -> None:
     async with serving_house() as house, connected(house.address) as connection:
         await connection.send(prompt(HERE, "hi", SSE))
         await connection.head()
-        chunks = [chunk async for chunk in _chunks(connection)]
+        chunks = await connection.chunks()
     assert len(parse(b"".join(chunks))) > 2 * len(chunks)
-
-
-async def _chunks(connection: Connection) -> Any:
-    while chunk := await connection.chunk():
-        yield chunk
 
 
 async def test_a_busy_instance_can_be_left_alone() -> None:
@@ -177,3 +175,42 @@ async def test_what_a_developer_should_see_is_in_development_mode_only(dev: bool
         reply = await exchange(house.address, prompt(HERE))
     assert (reply.status, reply.error) == (500, "internal_error")
     assert (b"the secret reason" in reply.body) is dev
+
+
+async def test_who_leaves_before_the_answer_stops_waiting_and_not_the_work() -> None:
+    async with serving_house() as house:
+        async with connected(house.address) as connection:
+            await connection.send(prompt(HERE, "wait 0.2"))
+            await eventually(lambda: house.runtime.snapshot().pending)
+        reply = await exchange(house.address, prompt(HERE))
+    assert reply.json["result"]["text"] == "echo: hi (3 messages)"
+
+
+async def test_a_client_that_waits_to_be_told_to_go_on_is_told() -> None:
+    async with serving_house() as house, connected(house.address) as connection:
+        head, _, body = prompt(HERE, "hi", "expect: 100-continue").partition(b"\r\n\r\n")
+        await connection.send(head + b"\r\n\r\n")
+        assert (await connection.head())[0] == 100
+        await connection.send(body)
+        assert (await connection.reply()).status == 200
+
+
+async def test_an_old_client_needs_no_host_and_gets_its_connection_closed() -> None:
+    async with serving_house() as house, connected(house.address) as connection:
+        body = b'{"message":"hi"}'
+        fields = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        await connection.send(b"POST /agents/echo/me HTTP/1.0\r\n" + fields + body)
+        assert (await connection.rest()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_principal_reaches_the_agent() -> None:
+    seen: list[object] = []
+
+    def remember(ctx: AgentContext) -> AgentConfig:
+        seen.append(ctx.principal)
+        return AgentConfig(model="scripted/echo")
+
+    desk = AgentDefinition(name="desk", agent=create_agent(remember), route=bearer({"t": "alice"}))
+    async with serving_house(desk) as house:
+        await exchange(house.address, prompt("/agents/desk/me", "hi", "authorization: Bearer t"))
+    assert seen == [Principal("alice")]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ BRIEF = Settings(drain_timeout=0.1, cancel_grace=0.1)
 
 
 @asynccontextmanager
-async def talking(house: House, id: str = "me", **options: Any) -> AsyncIterator[ClientConnection]:
+async def talking(house: House, id: str = "me", **options: Any) -> AsyncGenerator[ClientConnection]:
     """An open socket, its `ready` frame read."""
     async with connect(f"{house.ws}/agents/echo/{id}", **options) as socket:
         assert (await hear(socket))["type"] == "ready"
@@ -168,6 +168,15 @@ async def test_a_prompt_in_front_of_a_broken_frame_still_counts() -> None:
             assert b"\x03\xea" in await connection.rest()  # 1002
         reply = await exchange(house.address, prompt("/agents/echo/me"))
     assert reply.json["result"]["text"] == "echo: hi (3 messages)"
+
+
+async def test_a_message_and_a_close_in_one_read_end_in_a_close() -> None:
+    async with serving_house() as house, connected(house.address) as connection:
+        await _raw_handshake(connection)
+        ping = b'{"version":1,"type":"ping"}'
+        goodbye = b"\x88\x82\0\0\0\0\x03\xe8"
+        await connection.send(b"\x81" + bytes([0x80 | len(ping)]) + b"\0\0\0\0" + ping + goodbye)
+        assert (await connection.rest()).endswith(b"\x88\x02\x03\xe8")
 
 
 async def test_text_that_is_not_utf8_ends_the_socket() -> None:

@@ -1,5 +1,3 @@
-import msgspec
-
 from flue_actors import events
 from flue_actors.gateway.sse import error_frame, event_frame, event_frames
 from flue_actors.gateway.wire import ErrorBody, StreamError
@@ -16,11 +14,6 @@ def test_line_breaks_in_a_text_cannot_make_a_field() -> None:
     frame = event_frame(events.TextDelta(text="a\nid: 9\r\nevent: evil\u2028", event_index=0))
     assert frame.count(b"\n") == 4
     assert b"\r" not in frame
-
-
-def test_every_kind_of_event_has_its_flue_name() -> None:
-    names = {msgspec.inspect.type_info(kind).tag for kind in events.Event.__args__}  # type: ignore[attr-defined]
-    assert len(names) == len(events.Event.__args__)
 
 
 def test_frames_follow_one_another() -> None:

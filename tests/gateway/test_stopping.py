@@ -66,9 +66,7 @@ async def test_what_does_not_finish_in_time_ends_with_a_word() -> None:
         await stream.head()
         await ask(socket, "r", "hang")
         await stop(house)
-        body = b""
-        while chunk := await stream.chunk():
-            body += chunk
+        body = b"".join(await stream.chunks())
         assert await close_code(socket) == 1001
     event, _, data = parse(body)[-1]
     assert (event, data["error"]["type"]) == ("error", "interrupted")
@@ -82,9 +80,7 @@ async def test_who_watches_a_runtime_that_goes_on_is_told_that_the_server_goes()
             async with serving(make_server(app, app.gateway), listener):
                 await stream.send(prompt(HERE, "hang", SSE))
                 await stream.head()
-            body = b""
-            while chunk := await stream.chunk():
-                body += chunk
+            body = b"".join(await stream.chunks())
     event, _, data = parse(body)[-1]
     assert (event, data["error"]["type"]) == ("error", "draining")
 
@@ -113,7 +109,7 @@ async def test_a_signal_is_a_normal_end() -> None:
     listening = asyncio.Event()
     before = signal.getsignal(signal.SIGTERM)
     rt = runtime()
-    task = asyncio.create_task(serve(rt, port=port, on_listening=lambda *_: listening.set()))
+    task = asyncio.create_task(serve(rt, port=port, on_listening=lambda _host, _port: listening.set()))
     await listening.wait()
     assert (await exchange((HOST, port), prompt(HERE))).status == 200
     os.kill(os.getpid(), signal.SIGTERM)

@@ -27,8 +27,20 @@ NOT_JSON = [
     b"\xef\xbb\xbf{}",
 ]
 
-WRONG = [b"", b"{}", b"[]", b"1", b'"hi"', b"null", b'{"message":1}', b'{"message":null}', b'{"message":["hi"]}']
-WRONG += [b'{"message":"hi","session":1}', b'{"message":"hi","session":null}', b'{"message":"hi","ifBusy":"maybe"}']
+WRONG = [
+    b"",
+    b"{}",
+    b"[]",
+    b"1",
+    b'"hi"',
+    b"null",
+    b'{"message":1}',
+    b'{"message":null}',
+    b'{"message":["hi"]}',
+    b'{"message":"hi","session":1}',
+    b'{"message":"hi","session":null}',
+    b'{"message":"hi","ifBusy":"maybe"}',
+]
 
 
 @pytest.mark.parametrize("body", NOT_JSON)

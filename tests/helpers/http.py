@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -65,6 +65,13 @@ class Connection:
             data = await self.reader.readexactly(size + 2)
             return data[:-2]
 
+    async def chunks(self) -> list[bytes]:
+        """Every chunk until the end of the body."""
+        found = [await self.chunk()]
+        while found[-1]:
+            found.append(await self.chunk())
+        return found[:-1]
+
     async def rest(self) -> bytes:
         """Everything until the server closes."""
         async with asyncio.timeout(PATIENCE):
@@ -73,14 +80,11 @@ class Connection:
     async def _body(self, headers: Mapping[str, str]) -> bytes:
         if "content-length" in headers:
             return await self.reader.readexactly(int(headers["content-length"]))
-        body = b""
-        while chunk := await self.chunk():
-            body += chunk
-        return body
+        return b"".join(await self.chunks())
 
 
 @asynccontextmanager
-async def connected(address: Address, *, receive_buffer: int = 2**20) -> AsyncIterator[Connection]:
+async def connected(address: Address, *, receive_buffer: int = 2**20) -> AsyncGenerator[Connection]:
     reader, writer = await asyncio.open_connection(*address, limit=receive_buffer)
     try:
         yield Connection(reader, writer)

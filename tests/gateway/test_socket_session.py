@@ -1,0 +1,160 @@
+"""A session over a channel made of lists."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from flue_actors.errors import QueueFullError
+from flue_actors.events import Idle, TextDelta
+from flue_actors.gateway.socket_protocol import AgentSocket
+from flue_actors.gateway.sockets import SocketSession
+from flue_actors.gateway.wire import PromptFrame
+from flue_actors.observing import Feed, Subscription
+
+
+class Wire:
+    """Remembers every write and the close."""
+
+    def __init__(self) -> None:
+        self.congested = False
+        self.writes: list[list[dict[str, Any]]] = []
+        self.closed: int | None = None
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        self.writes.append([json.loads(frame) for frame in frames])
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = self.closed or code
+
+
+class Accepted:
+    """A submission whose events the test appends itself."""
+
+    def __init__(self, feed: Subscription) -> None:
+        self.submission_id = "s"
+        self.accepted_at = ""
+        self.feed = feed
+
+    async def result(self) -> Any:
+        raise NotImplementedError
+
+
+class Stage:
+    """One session, its wire and one instance's feed."""
+
+    def __init__(self, capacity: int = 100) -> None:
+        self.wire = Wire()
+        self.feed = Feed(capacity)
+        self.forgotten: list[SocketSession] = []
+        self.refuse: Exception | None = None
+        protocol = AgentSocket("echo", "me", max_in_flight=4)
+        self.session = SocketSession(protocol, self.wire, self._submit, forget=self.forgotten.append)
+        self.session.open()
+
+    async def _submit(self, frame: PromptFrame) -> Accepted:
+        if self.refuse is not None:
+            raise self.refuse
+        return Accepted(self.feed.subscribe(frame.request_id))
+
+    async def prompt(self, request_id: str = "s") -> None:
+        frame = {"version": 1, "type": "prompt", "requestId": request_id, "message": "hi"}
+        self.session.receive_text(json.dumps(frame))
+        await settle()
+
+    def happen(self, *texts: str, request_id: str = "s", last: bool = False) -> None:
+        for text in texts:
+            self.feed.append(request_id, TextDelta(text=text, submission_id=request_id))
+        if last:
+            self.feed.append(request_id, Idle(submission_id=request_id))
+
+    def kinds(self) -> list[list[str]]:
+        return [[frame["type"] for frame in write] for write in self.wire.writes]
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_what_is_ready_together_is_one_write() -> None:
+    stage = Stage()
+    await stage.prompt()
+    stage.happen("a", "b", "c")
+    await settle()
+    assert stage.kinds() == [["ready"], ["started", "event", "event", "event"]]
+
+
+async def test_nothing_is_taken_for_a_peer_that_does_not_read() -> None:
+    stage = Stage()
+    await stage.prompt()
+    stage.wire.congested = True
+    stage.happen("a", "b")
+    await settle()
+    stage.happen("c", last=True)
+    await settle()
+    assert stage.kinds() == [["ready"]]
+    stage.wire.congested = False
+    stage.session.writable()
+    assert stage.kinds()[1] == ["started", *["event"] * 4, "result"]
+
+
+async def test_a_peer_that_lost_events_is_sent_away() -> None:
+    stage = Stage(capacity=3)
+    await stage.prompt()
+    stage.wire.congested = True
+    stage.happen("a", "b", "c", "d", "e")
+    await settle()
+    stage.wire.congested = False
+    stage.session.writable()
+    assert stage.wire.closed == 1013
+
+
+async def test_a_refused_prompt_is_answered_and_forgotten() -> None:
+    stage = Stage()
+    stage.refuse = QueueFullError()
+    await stage.prompt()
+    assert stage.wire.writes[-1][0]["error"]["type"] == "queue_full"
+    assert not stage.session.busy
+
+
+async def test_a_bug_while_submitting_is_an_internal_error_and_says_nothing() -> None:
+    stage = Stage()
+    stage.refuse = ValueError("secret")
+    await stage.prompt()
+    assert stage.wire.writes[-1][0]["error"]["type"] == "internal_error"
+    assert "secret" not in json.dumps(stage.wire.writes)
+
+
+async def test_an_idle_session_goes_at_once_and_a_busy_one_after_its_last_outcome() -> None:
+    idle, busy = Stage(), Stage()
+    await busy.prompt()
+    idle.session.go_away()
+    busy.session.go_away()
+    assert (idle.wire.closed, busy.wire.closed) == (1001, None)
+    busy.happen(last=True)
+    await settle()
+    assert busy.wire.closed == 1001
+    assert busy.kinds()[-1][-1] == "result"
+
+
+async def test_a_lost_session_reads_no_more_and_is_forgotten_once() -> None:
+    stage = Stage()
+    await stage.prompt()
+    stage.session.lost()
+    stage.session.lost()
+    stage.happen("a", last=True)
+    await settle()
+    assert stage.kinds() == [["ready"]]
+    assert stage.forgotten == [stage.session]
+
+
+async def test_a_prompt_accepted_after_the_connection_was_lost_is_not_watched() -> None:
+    stage = Stage()
+    frame = {"version": 1, "type": "prompt", "requestId": "s", "message": "hi"}
+    stage.session.receive_text(json.dumps(frame))
+    stage.session.lost()
+    await settle()
+    stage.happen("a", last=True)
+    await settle()
+    assert stage.kinds() == [["ready"]]
