@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -89,18 +90,17 @@ def test_functions_wrapped_by_one_decorator_keep_their_own_schemas() -> None:
     @tool
     @logged
     def one(n: int) -> int:
-        """One."""
+        """Count."""
         return n
 
     @tool
     @logged
     def two(n: int = 5) -> int:
-        """Two."""
+        """Count."""
         return n
 
     assert one.spec.parameters["required"] == ["n"]
     assert two.bind({}) == {"n": 5}
-    assert (one.spec.description, two.spec.description) == ("One.", "Two.")
 
 
 def test_a_method_is_a_tool_of_its_object() -> None:
@@ -243,8 +243,10 @@ def test_execute_has_to_take_the_arguments(execute: Any) -> None:
         define_tool(name="raw", description="Raw.", parameters={}, execute=execute)
 
 
-def test_a_schema_is_never_fetched_from_elsewhere() -> None:
-    remote = {"properties": {"v": {"$ref": "http://127.0.0.1:9/schema"}}}
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_schema_is_never_fetched_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text("{}")
+    remote = {"properties": {"v": {"$ref": (tmp_path / "schema.json").as_uri()}}}
     raw = define_tool(name="raw", description="Raw.", parameters=remote, execute=print)
     with pytest.raises(Exception, match="Unresolvable"):
         raw.bind({"v": 1})
