@@ -98,9 +98,8 @@ def connect(agent: str, id: str, session: str, url: str, token: str | None, loca
         chat = local_chat(root, agent, id, session=session)
     else:
         chat = remote_chat(url, agent, id, session=session, token=token)
-    if sys.stdin.isatty():
-        screen.note(f"{agent}/{id} {'in this process' if local else f'at {url}'}. Ctrl-D ends.")
-    if not converse(chat, typed_lines(), screen):
+    greeting = f"{agent}/{id} {'in this process' if local else f'at {url}'}. Ctrl-D ends."
+    if not converse(chat, typed_lines(greeting), screen):
         raise click.exceptions.Exit(1)
 
 

@@ -41,13 +41,14 @@ async def _turn(chat: Chat, message: str, screen: Screen) -> bool:
     return True
 
 
-def typed_lines() -> Iterator[str]:
-    """The lines of standard input; at a terminal behind a prompt, with the line editor where Python has one."""
+def typed_lines(greeting: str) -> Iterator[str]:
+    """The lines of standard input; at a terminal behind a greeting and prompts, with Python's line editor."""
     if not sys.stdin.isatty():
         yield from (line.rstrip("\n") for line in sys.stdin)
         return
     with suppress(ImportError):
         import_module("readline")  # once imported, input() has a history and cursor keys
+    click.secho(greeting, fg="bright_black", err=True)
     while True:
         try:
             yield input("> ")

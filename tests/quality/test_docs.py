@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from flue_actors.definition.fields import PROFILE_FIELDS
 from flue_actors.definition.settings import Settings
 from flue_actors.gateway.errors import STATUS
 from tests.quality import markdown
@@ -73,3 +74,8 @@ def test_the_settings_page_names_every_setting_with_its_default() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     missing = [field.name for field in msgspec.structs.fields(Settings) if f"| `{field.name}` |" not in page]
     assert missing == []
+
+
+def test_the_agents_page_names_every_field() -> None:
+    page = (ROOT / "docs" / "agents.md").read_text()
+    assert [name for name in ("profile", *PROFILE_FIELDS) if f"| `{name}` |" not in page] == []
