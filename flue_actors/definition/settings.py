@@ -21,6 +21,9 @@ PREFIX: Final = "FLUE_"
 _LIKENESS: Final = 0.75
 """From here on an unknown ``FLUE_*`` name is a misspelled setting, as FLUE_PROT is; FLUE_MODEL (0.56) is somebody else's."""
 
+Text = Annotated[str, Meta(min_length=1)]
+"""An empty host would listen on every interface, an empty store name the project's folder."""
+
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=10_000_000)]
@@ -50,9 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ConfigError: A value that cannot be; the message names it.
     """
 
-    host: str = "127.0.0.1"
+    host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 3583
-    store: str = "data/flue.db"
+    store: Text = "data/flue.db"
     allowed_origins: tuple[str, ...] = ()
     max_turns: Count = 50
     tool_timeout: Seconds = 120.0

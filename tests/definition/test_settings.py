@@ -5,13 +5,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flue_actors.definition.settings import Settings, load_settings, read_dotenv
 from flue_actors.errors import ConfigError
 
 SOURCES = ("pyproject", "dotenv", "environment", "flag")
+"""Weakest first."""
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
 
 
 def project(folder: Path, *, pyproject: str = "", dotenv: str = "") -> Path:
@@ -22,6 +25,10 @@ def project(folder: Path, *, pyproject: str = "", dotenv: str = "") -> Path:
 
 def table(line: str) -> str:
     return f"[tool.flue-actors]\n{line}\n"
+
+
+def variables(values: dict[str, int]) -> dict[str, str]:
+    return {f"FLUE_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def load(
@@ -58,18 +65,27 @@ def test_the_defaults_are_the_documented_ones(name: str, default: Any) -> None:
     assert getattr(Settings(), name) == default
 
 
-@given(st.sets(st.sampled_from(SOURCES)))
-@settings(max_examples=16)
-def test_the_strongest_source_wins(tmp_path_factory: pytest.TempPathFactory, said: set[str]) -> None:
-    ports = {source: 1000 + place for place, source in enumerate(SOURCES) if source in said}
+@given(
+    said=st.dictionaries(
+        st.sampled_from(SOURCES),
+        st.dictionaries(st.sampled_from(("port", "max_turns", "max_body")), st.integers(1, 65_535)),
+    ),
+    dev=st.booleans(),
+)
+def test_each_setting_comes_from_the_strongest_source_that_names_it(
+    tmp_path_factory: pytest.TempPathFactory, said: dict[str, dict[str, int]], dev: bool
+) -> None:
     root = project(
-        tmp_path_factory.mktemp("project"),
-        pyproject=table(f"port = {ports['pyproject']}") if "pyproject" in ports else "",
-        dotenv=f"FLUE_PORT={ports['dotenv']}" if "dotenv" in ports else "",
+        tmp_path_factory.getbasetemp(),
+        pyproject=table("\n".join(f"{name} = {value}" for name, value in said.get("pyproject", {}).items())),
+        dotenv="\n".join(f"{name}={value}" for name, value in variables(said.get("dotenv", {})).items()),
     )
-    env = {"FLUE_PORT": str(ports["environment"])} if "environment" in ports else {}
-    found = load(root, dev=True, env=env, flags={"port": ports.get("flag")})
-    assert found.port == max(ports.values(), default=3583)
+    strongest: dict[str, Any] = {}
+    for source in SOURCES:
+        if source != "dotenv" or dev:
+            strongest |= said.get(source, {})
+    found = load(root, dev=dev, env=variables(said.get("environment", {})), flags=said.get("flag"))
+    assert found == Settings(**strongest)
 
 
 def test_dotenv_is_read_in_development_only(tmp_path: Path) -> None:
@@ -100,6 +116,47 @@ def test_several_origins_are_a_list_in_toml_and_separated_by_commas_in_a_variabl
 
 def test_names_that_are_like_no_setting_belong_to_others(tmp_path: Path) -> None:
     assert load(tmp_path, env={"FLUE_MODEL": "scripted/echo", "FLUE_TOKEN": "t", "PORT": "1"}) == Settings()
+
+
+def test_the_model_of_an_example_may_stand_in_dotenv(tmp_path: Path) -> None:
+    assert load(project(tmp_path, dotenv="FLUE_MODEL=scripted/echo"), dev=True) == Settings()
+
+
+@pytest.mark.parametrize(
+    "sources", [{"pyproject": table("zzz = 1")}, {"flags": {"zzz": "1"}}], ids=["pyproject", "flag"]
+)
+def test_in_our_table_and_among_flags_a_name_like_no_setting_is_refused_with_the_whole_list(
+    tmp_path: Path, sources: dict[str, Any]
+) -> None:
+    root = project(tmp_path, pyproject=sources.pop("pyproject", ""))
+    with pytest.raises(ConfigError, match="zzz") as error:
+        load(root, **sources)
+    assert [name for name in NAMES if name not in error.value.message] == []
+
+
+@given(name=st.sampled_from(NAMES), place=st.integers(0, 30), source=st.sampled_from(SOURCES))
+def test_one_letter_less_is_told_from_wherever_it_stands(
+    tmp_path_factory: pytest.TempPathFactory, name: str, place: int, source: str
+) -> None:
+    assume(place < len(name) and name[place] != "_")
+    wrong = name[:place] + name[place + 1 :]
+    variable, flag = f"FLUE_{wrong.upper()}", f"--{wrong.replace('_', '-')}"
+    root = project(
+        tmp_path_factory.getbasetemp(),
+        pyproject=table(f"{wrong} = 1") if source == "pyproject" else "",
+        dotenv=f"{variable}=1" if source == "dotenv" else "",
+    )
+    env = {variable: "1"} if source == "environment" else {}
+    with pytest.raises(ConfigError) as error:
+        load(root, dev=True, env=env, flags={wrong: "1"} if source == "flag" else {})
+    written, nearest = {
+        "pyproject": (wrong, name),
+        "dotenv": (variable, f"FLUE_{name.upper()}"),
+        "environment": (variable, f"FLUE_{name.upper()}"),
+        "flag": (flag, name),
+    }[source]
+    assert error.value.message.startswith(written)
+    assert error.value.message.endswith(f"Did you mean {nearest}?")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +222,43 @@ def test_dotenv_is_taken_as_it_is_written(tmp_path: Path) -> None:
     assert read_dotenv(tmp_path) == {"KEY": "a b", "OTHER": "x${KEY}"}
 
 
-@pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(Settings)])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_settings_object_refuses_a_value_of_the_wrong_type(name: str) -> None:
+    wrong: dict[str, Any] = {name: object()}
     with pytest.raises(ConfigError, match=name):
-        Settings(**{name: object()})
+        Settings(**wrong)
+
+
+RANGES = {
+    "port": (0, 65_535),
+    **dict.fromkeys(("max_turns", "max_queued", "max_pending", "max_active"), (1, None)),
+    **dict.fromkeys(("max_body", "max_frame", "max_head"), (1, None)),
+    "drain_timeout": (0, 10_000_000),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_ends_of_a_range_belong_to_it_and_what_lies_beyond_is_refused(tmp_path: Path, name: str) -> None:
+    ends = [end for end in RANGES[name] if end is not None]
+    assert [getattr(load(tmp_path, env=variables({name: end})), name) for end in ends] == ends
+    for beyond in [ends[0] - 1, *(end + 1 for end in ends[1:])]:
+        with pytest.raises(ConfigError, match=f"{name} cannot be '{beyond}'"):
+            load(tmp_path, env=variables({name: beyond}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tool_timeout", "stream_idle_timeout", "passivate_after", "cancel_grace", "head_timeout", "body_timeout"],
+)
+def test_a_time_is_more_than_nothing_and_at_most_some_months(tmp_path: Path, name: str) -> None:
+    assert getattr(load(tmp_path, flags={name: 0.001}), name) == 0.001
+    assert getattr(load(tmp_path, flags={name: 10_000_000}), name) == 10_000_000
+    for beyond in (0, -1, 10_000_001):
+        with pytest.raises(ConfigError, match=f"{name} cannot be {beyond} "):
+            load(tmp_path, flags={name: beyond})
+
+
+@pytest.mark.parametrize("name", ["host", "store"])
+def test_a_host_or_store_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} cannot be ''"):
+        load(project(tmp_path, pyproject=table(f'{name} = ""')))
