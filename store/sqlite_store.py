@@ -30,7 +30,8 @@ def sqlite(path: str | os.PathLike[str], *, durability: Durability = "power") ->
     """A store in one SQLite file, owned by one process at a time.
 
     Args:
-        path: The file; it and its parent folders are made when the store is opened. Relative to the working directory.
+        path: The file; it and its parent folders are made when the store is opened. Relative to the working directory,
+            in a project's ``db.py`` to the project's root.
         durability: ``"power"``: an acknowledged write survives the loss of power. ``"process"``: it survives the
             death of the process; a power loss may take the last moments. Under load the two are about as fast.
 
@@ -58,6 +59,10 @@ class SqliteStore:
     def description(self) -> str:
         """``sqlite <path>``."""
         return f"sqlite {self.path}"
+
+    def rebase(self, root: Path) -> None:
+        """Before `open`: have a relative path start at ``root``, an absolute folder. An absolute path stays as it is."""
+        self.path = root / self.path
 
     async def open(self) -> Fence:
         """See `Store.open`.
