@@ -1,26 +1,17 @@
-"""JSON schemas of tools, and arguments checked against them: from a function's type hints, or from a given schema.
-
-What the model sends is converted where the meaning is plain (``"3"`` for a number, null for "left out"), as Flue does; the
-rest is a `ToolArgumentsError` that tells the model which field is wrong.
-"""
+"""A function's type hints as a JSON schema, and a model's arguments as what the function takes."""
 
 import copy
 import functools
 import inspect
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import CodeType
 from typing import Any, Final, Protocol, cast, get_args, get_type_hints
 
 import msgspec
 
+from flue_actors.definition.arguments import misfit, without_nulls
 from flue_actors.definition.docstrings import described
-from flue_actors.errors import ConfigError, ToolArgumentsError
-
-_SHOWN: Final = 2_000
-"""Characters of a problem, and of the arguments, that the model is shown."""
-
-_ZERO: Final[Mapping[str, Any]] = {"string": "", "integer": 0, "number": 0, "boolean": False}
+from flue_actors.errors import ConfigError
 
 
 class Binding(Protocol):
@@ -56,33 +47,12 @@ class FunctionBinding(msgspec.Struct, frozen=True):
 
     def bind(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Keyword arguments for the function. Raises ToolArgumentsError."""
-        given = _without_nulls(arguments, self.parameters)
+        given = without_nulls(arguments, self.parameters)
         try:
             bound = msgspec.convert(given, self.type, strict=False, dec_hook=_from_json)
         except (msgspec.ValidationError, ValueError) as error:
-            raise _misfit(tool, str(error), arguments) from error
+            raise misfit(tool, str(error), arguments) from error
         return {name: getattr(bound, name) for name in self.type.__struct_fields__}
-
-
-class SchemaBinding(msgspec.Struct, frozen=True):
-    """From a JSON schema: the function gets all arguments as one dict, named ``arguments``."""
-
-    parameters: dict[str, Any]
-    argument: str
-    context: str | None
-    check: Any  # a jsonschema validator
-    description: str = ""
-
-    def bind(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Keyword arguments for the function. Raises ToolArgumentsError."""
-        from jsonschema import exceptions
-
-        given = _coerced(arguments, self.parameters)
-        problem = cast("Any", exceptions.best_match)(self.check.iter_errors(given))
-        if problem is not None:
-            where = ".".join(str(part) for part in problem.absolute_path)
-            raise _misfit(tool, f"{where}: {problem.message}" if where else problem.message, arguments)
-        return {self.argument: given}
 
 
 def function_binding(function: Callable[..., Any], context_type: type) -> FunctionBinding:
@@ -112,56 +82,13 @@ _CACHE: dict[CodeType, tuple[Any, FunctionBinding]] = {}
 _CACHE_SIZE: Final = 4_096
 
 
-def schema_binding(parameters: Mapping[str, Any], function: Callable[..., Any], context_type: type) -> SchemaBinding:
-    """The binding of a raw JSON schema.
-
-    Raises:
-        ConfigError: It is not an object schema, or the function does not take one dict (and a `ToolContext`).
-    """
-    if parameters.get("type", "object") != "object":
-        raise ConfigError('The parameters are no JSON schema of type "object".')
-    schema = {"type": "object", **parameters}
-    context: str | None = None
-    argument: str | None = None
-    hints = _hints(function)
-    for name in inspect.signature(function).parameters:
-        if _is_context(hints.get(name), context_type):
-            context = name
-        elif argument is None:
-            argument = name
-    if argument is None:
-        raise ConfigError("The function has to take the arguments as one dict.")
-    return SchemaBinding(schema, argument, context, _validator(_canonical(schema)))
-
-
-def _canonical(schema: dict[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(schema)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"The parameters are not JSON: {error}.") from error
-
-
-@functools.lru_cache(512)  # tools of an id are made for every input
-def _validator(schema: bytes) -> Any:
-    from jsonschema import SchemaError, validators  # 60 ms, for tools with raw schemas only
-    from referencing import Registry
-
-    known = msgspec.json.decode(schema)
-    kind = validators.validator_for(known, default=validators.Draft202012Validator)
-    try:
-        kind.check_schema(known)
-    except SchemaError as error:
-        raise ConfigError(f"The parameters are no JSON schema: {error.message}.") from error
-    return kind(known, registry=Registry())  # of its own: nothing is fetched from anywhere
-
-
 def _build(function: Callable[..., Any], context_type: type) -> FunctionBinding:
     fields: list[Any] = []
     context: str | None = None
-    hints = _hints(function)
+    hints = type_hints(function)
     for name, parameter in inspect.signature(function).parameters.items():
         kind = hints.get(name, Any)
-        if _is_context(kind, context_type):
+        if is_context(kind, context_type):
             context = name
             continue
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -178,7 +105,8 @@ def _build(function: Callable[..., Any], context_type: type) -> FunctionBinding:
     return FunctionBinding(struct, schema, context, said.text)
 
 
-def _is_context(hint: Any, context_type: type) -> bool:
+def is_context(hint: Any, context_type: type) -> bool:
+    """True for the type itself, and for it or None."""
     return hint is context_type or {*get_args(hint)} == {context_type, type(None)}
 
 
@@ -189,7 +117,8 @@ def _default(parameter: inspect.Parameter) -> Any:
     return value
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters' types by name. Raises ConfigError for one that cannot be found."""
     target = function if inspect.isroutine(function) else type(function).__call__
     try:
         hints = get_type_hints(target, include_extras=True)
@@ -243,66 +172,3 @@ def _pydantic_problem(error: Any) -> str:
     problems = error.errors(include_url=False) if hasattr(error, "errors") else ()
     said = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in problems]
     return "; ".join(said) or str(error)
-
-
-def _without_nulls(arguments: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Nulls a field does not admit: left out when it may be, else the type's empty value."""
-    if None not in arguments.values():
-        return arguments
-    properties, required = schema.get("properties", {}), schema.get("required", ())
-    given = dict(arguments)
-    for name, value in arguments.items():
-        field = properties.get(name)
-        if value is not None or field is None or _admits_null(field):
-            continue
-        if name not in required:
-            del given[name]
-        elif field.get("type") in _ZERO:
-            given[name] = _ZERO[field["type"]]
-    return given
-
-
-def _admits_null(field: Mapping[str, Any]) -> bool:
-    kind = field.get("type")
-    if kind == "null" or (isinstance(kind, list) and "null" in kind) or None in field.get("enum", ()):
-        return True
-    return any(_admits_null(each) for each in field.get("anyOf", ())) or not (
-        kind or "anyOf" in field or "$ref" in field
-    )
-
-
-def _coerced(value: Any, schema: Any) -> Any:
-    """``value`` with text turned into the number or boolean its schema asks for."""
-    if not isinstance(schema, Mapping):
-        return value
-    schema = cast("Mapping[str, Any]", schema)
-    if isinstance(value, dict):
-        given = _without_nulls(cast("dict[str, Any]", value), schema)
-        properties = schema.get("properties", {})
-        return {name: _coerced(each, properties.get(name)) for name, each in given.items()}
-    if isinstance(value, list):
-        return [_coerced(each, schema.get("items")) for each in cast("list[Any]", value)]
-    if isinstance(value, str | float):
-        return _coerced_scalar(value, schema.get("type"))
-    return value
-
-
-def _coerced_scalar(value: str | float, kind: Any) -> Any:
-    kinds = cast("list[Any]", kind) if isinstance(kind, list) else [kind]
-    for each, target in (("integer", int), ("number", float), ("boolean", bool)):
-        if each in kinds and "string" not in kinds:
-            try:
-                return msgspec.convert(value, target, strict=False)
-            except (msgspec.ValidationError, ValueError):
-                continue
-    return value
-
-
-def _misfit(tool: str, problem: str, arguments: dict[str, Any]) -> ToolArgumentsError:
-    received = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
-    text = f"Invalid arguments for {tool}: {_cut(problem.replace('$.', ''))}. Received: {_cut(received)}"
-    return ToolArgumentsError(text.encode(errors="replace").decode())
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

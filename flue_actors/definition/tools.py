@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, Never, cast, overload
 import msgspec
 
 from flue_actors.definition.guards import Principal
-from flue_actors.definition.schema import Binding, function_binding, schema_binding
+from flue_actors.definition.raw_schema import schema_binding
+from flue_actors.definition.schema import Binding, function_binding
 from flue_actors.errors import ConfigError, ToolError
 from flue_actors.ids import AgentKey, is_name
 from flue_actors.models.protocol import ToolSpec

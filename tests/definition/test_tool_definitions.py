@@ -200,9 +200,13 @@ def test_a_raw_schemas_values_are_converted_where_the_meaning_is_plain(
         ({"type": "integer"}, 0),
         ({"type": "number"}, 0),
         ({"type": "boolean"}, False),
+        ({"type": ["integer", "string"]}, 0),
+        (True, None),
+        ({"oneOf": [{"type": "null"}, {"type": "integer"}]}, None),
+        ({"anyOf": [{"type": "integer"}, True]}, None),
     ],
 )
-def test_null_for_a_required_field_is_its_types_empty_value(schema: dict[str, Any], bound: Any) -> None:
+def test_null_for_a_required_field_is_its_types_empty_value_where_null_is_not_allowed(schema: Any, bound: Any) -> None:
     raw = define_tool(
         name="raw",
         description="Raw.",
