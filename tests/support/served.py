@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from tests.quality.repository import ROOT
 
-OFFLINE = {"FLUE_MODEL", "FLUE_PORT", "FLUE_HOST", "ANTHROPIC_API_KEY"}
+OURS = ("FLUE_", "ANTHROPIC_")
 
 
 class Answer(NamedTuple):
@@ -81,7 +81,7 @@ def free_port() -> int:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without what would change which model answers or where."""
-    return {**{name: value for name, value in os.environ.items() if name not in OFFLINE}, "NO_COLOR": "1", **more}
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(OURS)}, "NO_COLOR": "1", **more}
 
 
 def flue_actors(
