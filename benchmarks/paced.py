@@ -17,16 +17,17 @@ from benchmarks.processes import Server, anthropic_environment, flue_server, mes
 from benchmarks.stream_client import StreamClient
 
 RATE = 30
+SIZE = 20
 
 
 def run(quick: bool) -> dict[str, float]:
     """Figures by ``<loop>_<model>_...``."""
     answers, deltas = (40, 40) if quick else (200, 150)
     figures: dict[str, float] = {}
-    with messages_api("--deltas", str(deltas), "--rate", str(RATE)) as url:
+    with messages_api("--deltas", str(deltas), "--rate", str(RATE), "--size", str(SIZE)) as url:
         models: dict[str, tuple[str, dict[str, str]]] = {
             "anthropic": ("anthropic/claude-haiku-4-5", anthropic_environment(url)),
-            "scripted": (f"scripted/paced?deltas={deltas}&rate={RATE}&size=20", {}),
+            "scripted": (f"scripted/paced?deltas={deltas}&rate={RATE}&size={SIZE}", {}),
         }
         for loop, name in (("asyncio", "anthropic"), ("uvloop", "anthropic"), ("uvloop", "scripted")):
             model, env = models[name]
@@ -41,8 +42,8 @@ async def _measure(server: Server, name: str, answers: int, deltas: int) -> dict
     cpu = server.cpu_seconds()
     await _stream(server, clients)
     cpu = server.cpu_seconds() - cpu
-    whole = sum(len(client.arrivals) == deltas for client in clients)
-    assert whole == answers, f"{answers - whole} answers are not whole"
+    torn = [len(client.arrivals) for client in clients if len(client.arrivals) != deltas]
+    assert not torn, f"answers of {deltas} deltas came with {torn}"
     delays = sorted(delay for client in clients for delay in _delays(client.arrivals))
     first = sorted(client.arrivals[0] - client.sent for client in clients)
     return {
@@ -63,7 +64,7 @@ def _delays(arrivals: list[float]) -> list[float]:
 
 async def _connect(server: Server, id: str) -> StreamClient:
     loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(lambda: StreamClient(id), "127.0.0.1", server.port)
+    _, client = await loop.create_connection(lambda: StreamClient(id, SIZE), "127.0.0.1", server.port)
     return client
 
 
