@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
+from importlib.util import cache_from_source, module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -25,7 +25,7 @@ def all_or_none(folder: Path) -> Generator[dict[str, ModuleType]]:
     try:
         yield before
     except BaseException:
-        _drop(modules_below(folder))
+        forget(modules_below(folder))
         sys.modules.update(before)
         raise
 
@@ -41,11 +41,10 @@ def forget(modules: dict[str, ModuleType]) -> None:
     Their byte code goes too: it is told from newer source by size and whole seconds, so that a quick second save with as
     many bytes would not count.
     """
-    _drop(modules)
-    for module in modules.values():
+    for name, module in modules.items():
+        sys.modules.pop(name, None)
         if cached := getattr(module, "__cached__", None):
-            with suppress(OSError):
-                Path(cached).unlink()
+            _remove(cached)
 
 
 def put_first_on_path(folder: Path) -> None:
@@ -68,6 +67,8 @@ def import_file(name: str, file: Path, root: Path) -> ModuleType:
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:
+        for failed, _ in _own_places(error, root):  # written before it ran; `forget` will not see it, it is not loaded
+            _remove(cache_from_source(failed))
         raise _import_error(error, file, root) from error
     _check_place(name, getattr(module, "__file__", None), file)
     return module
@@ -76,7 +77,7 @@ def import_file(name: str, file: Path, root: Path) -> ModuleType:
 def is_own(file: str | Path, folder: Path) -> bool:
     """True for a file below ``folder`` that is not installed there."""
     path = Path(file)
-    return path.is_relative_to(folder) and _INSTALLED.isdisjoint(path.parts)
+    return path.is_relative_to(folder) and _INSTALLED.isdisjoint(path.relative_to(folder).parts)
 
 
 def place_of(name: str, file: Path, root: Path) -> str:
@@ -85,9 +86,9 @@ def place_of(name: str, file: Path, root: Path) -> str:
     return f"{file.relative_to(root).as_posix()}:{lines[-1] if lines else 1}"
 
 
-def _drop(modules: dict[str, ModuleType]) -> None:
-    for name in modules:
-        sys.modules.pop(name, None)
+def _remove(byte_code: str) -> None:
+    with suppress(OSError):
+        Path(byte_code).unlink()
 
 
 def _is_own_module(name: str, module: ModuleType, folder: Path) -> bool:
@@ -106,7 +107,7 @@ def _claim_package(name: str, folder: Path) -> None:
     """
     loaded = sys.modules.get(name)
     if loaded is not None:
-        if folder not in [Path(place).resolve() for place in getattr(loaded, "__path__", ())]:
+        if folder.resolve() not in [Path(place).resolve() for place in getattr(loaded, "__path__", ())]:
             _refuse_place(name, getattr(loaded, "__file__", None), folder)
     elif not (folder / "__init__.py").is_file():
         spec = ModuleSpec(name, None, is_package=True)
@@ -138,13 +139,17 @@ def _import_error(error: BaseException, file: Path, root: Path) -> ConfigError:
 
 
 def _place_of_error(error: BaseException, file: Path, root: Path) -> str:
-    """The innermost frame inside the project, as ``path:line``; a file that does not compile has none, but says where."""
+    path, line = (_own_places(error, root) or [(file, 1)])[-1]
+    return f"{path.relative_to(root).as_posix()}:{line or 1}"
+
+
+def _own_places(error: BaseException, root: Path) -> list[tuple[Path, int | None]]:
+    """File and line of the frames inside the project, outermost first; a file that does not compile has none, but says
+    where."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno))
-    own = [(Path(name), line) for name, line in places if is_own(name, root)]
-    path, line = own[-1] if own else (file, 1)
-    return f"{path.relative_to(root).as_posix()}:{line or 1}"
+    return [(Path(name), line) for name, line in places if is_own(name, root)]
 
 
 def _names_bound_by(node: ast.stmt) -> list[str]:

@@ -1,15 +1,18 @@
 """Projects as they lie on disk: what is found, under which names, and what is refused with file and line."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from flue_actors import public
+from flue_actors import Runtime, public, sqlite
+from flue_actors.context import bound
 from flue_actors.definition.project import load_project, reload_project
 from flue_actors.errors import ConfigError
 
@@ -21,7 +24,7 @@ Write = Callable[..., Path]
 @pytest.fixture
 def write(tmp_path: Path) -> Generator[Write]:
     """Writes files into a project of this test's own; forgets its modules afterwards."""
-    modules, path = dict(sys.modules), list(sys.path)
+    path = list(sys.path)
 
     def files(**contents: str) -> Path:
         for name, text in contents.items():
@@ -32,9 +35,19 @@ def write(tmp_path: Path) -> Generator[Write]:
 
     yield files
     sys.path[:] = path
-    for name in sys.modules.keys() - modules.keys():
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        if any(str(place).startswith(str(tmp_path)) for place in places):
+            del sys.modules[name]
     importlib.invalidate_caches()
+
+
+def save_in_the_same_second(file: Path, text: str) -> None:
+    """Byte code is told from newer source by size and whole seconds: neither changes here."""
+    assert len(text) == file.stat().st_size
+    saved = file.stat().st_mtime
+    file.write_text(text)
+    os.utime(file, (saved, saved))
 
 
 def refusal(root: Path) -> str:
@@ -147,10 +160,56 @@ def test_an_installed_package_called_agents_does_not_get_in_the_way(write: Write
 
 
 def test_agents_may_be_an_ordinary_package(write: Write) -> None:
-    root = write(agents____init__="", agents__a="import agents\n" + AGENT)
+    root = write(agents__a="import agents\n" + AGENT)
     (root / "agents" / "__init__.py").write_text("HERE = True\n")
-    assert list(load_project(root).agents) == ["a"]
+    project = load_project(root)
+    assert list(project.agents) == ["a"]
     assert importlib.import_module("agents").HERE
+    assert list(reload_project(project).agents) == ["a"]
+
+
+def test_the_agents_folder_may_be_a_link(write: Write) -> None:
+    root = write(shelf__a=AGENT, shelf__b=AGENT)
+    (root / "agents").symlink_to(root / "shelf")
+    assert list(load_project(root).agents) == ["a", "b"]
+
+
+def test_another_programs_agents_package_is_not_replaced(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("agents")
+    monkeypatch.setitem(sys.modules, "agents", other)
+    assert '"agents"' in refusal(write(agents__a=AGENT))
+    assert sys.modules["agents"] is other
+
+
+def test_a_project_may_have_store_and_gateway_folders_of_its_own(write: Write) -> None:
+    root = write(
+        agents__a="from gateway.names import NAME\nfrom store.books import BOOKS\nassert (NAME, BOOKS) == ('n', 3)\n"
+        + AGENT,
+        db='from flue_actors import sqlite\nstore = sqlite("x.db")\n',
+        store__books="BOOKS = 3\n",
+        gateway__names="NAME = 'n'\n",
+    )
+    for folder in ("store", "gateway"):
+        (root / folder / "__init__.py").write_text("")
+    project = load_project(root)
+    assert list(project.agents) == ["a"]
+    assert importlib.import_module("store").__file__ == str(root / "store" / "__init__.py")
+    assert type(project.store) is type(sqlite("x.db"))
+
+
+def test_a_relative_path_in_db_py_starts_at_the_projects_root(write: Write) -> None:
+    root = write(src__agents__a=AGENT, src__db='from flue_actors import sqlite\nstore = sqlite("data/x.db")\n')
+    store = load_project(root).store
+    assert store is not None
+    assert store.description == f"sqlite {root / 'data' / 'x.db'}"
+
+
+def test_short_forms_mean_the_bound_runtime_while_files_are_imported(write: Write) -> None:
+    root = write(agents__a="from flue_actors import observe\nobserve(print)\n" + AGENT)
+    assert "agents/a.py:2" in refusal(root)
+    runtime = Runtime()
+    project = load_project(root, bind=bound(runtime))
+    assert list(reload_project(project, bind=bound(runtime)).agents) == ["a"]
 
 
 def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
@@ -188,6 +247,19 @@ def test_an_error_names_the_innermost_line_of_the_project(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"helper\.py:3: JSONDecodeError") as error:
         load_project(root)
     assert error.value.__cause__ is not None
+
+
+def test_a_config_error_of_the_users_own_keeps_its_details_and_is_the_cause(write: Write) -> None:
+    text = "from flue_actors.errors import ConfigError\nraise ConfigError('No key.', details='Set KEY.')\n"
+    with pytest.raises(ConfigError) as error:
+        load_project(write(agents__a=text))
+    assert (error.value.message, error.value.details) == ("agents/a.py:2: No key.", "Set KEY.")
+    assert isinstance(error.value.__cause__, ConfigError)
+
+
+def test_a_project_that_lies_below_an_installed_folder_still_has_files_of_its_own(write: Write) -> None:
+    root = write(**{"site-packages__project__agents__a": "x = 1\n\ny = nonsense\n"}) / "site-packages" / "project"
+    assert "agents/a.py:3" in refusal(root)
 
 
 def test_a_file_that_leaves_the_program_is_refused_too(write: Write) -> None:
@@ -238,19 +310,69 @@ def test_a_refused_project_leaves_nothing_imported(write: Write) -> None:
     assert sorted(load_project(root).agents) == ["a", "b"]
 
 
+def test_a_refused_project_loads_once_its_file_is_fixed_even_in_the_same_second(write: Write) -> None:
+    root = write(agents__a="import helper\n" + AGENT, helper="x = 1/0\n")
+    assert "helper.py:1" in refusal(root)
+    save_in_the_same_second(root / "helper.py", "x = 1/1\n")
+    assert list(load_project(root).agents) == ["a"]
+
+
+def test_a_helper_saved_after_a_refusal_is_read_again_even_if_it_had_worked(write: Write) -> None:
+    root = write(agents__a="from helper import x\nassert x == 2\n" + AGENT, helper="x = 1\n")
+    assert "agents/a.py:2" in refusal(root)
+    save_in_the_same_second(root / "helper.py", "x = 2\n")
+    assert list(load_project(root).agents) == ["a"]
+
+
 def test_a_reloaded_project_has_what_was_saved_even_in_the_same_second_with_as_many_bytes(write: Write) -> None:
     root = write(agents__a="import helper\n" + AGENT, helper="VALUE = 1\n")
     first = load_project(root)
-    write(helper="VALUE = 2\n")
+    save_in_the_same_second(root / "helper.py", "VALUE = 2\n")
     second = reload_project(first)
     assert importlib.import_module("helper").VALUE == 2
     assert second.agents["a"].agent is not first.agents["a"].agent
 
 
+def test_a_reloaded_project_has_new_files_and_new_guards_and_lacks_removed_ones(write: Write) -> None:
+    root = write(agents__a=AGENT, agents__b=AGENT)
+    project = load_project(root)
+    (root / "agents" / "b.py").unlink()
+    write(agents__a=AGENT + "from flue_actors import public\nroute = public\n", agents__c=AGENT)
+    reloaded = reload_project(project)
+    assert list(reloaded.agents) == ["a", "c"]
+    assert reloaded.agents["a"].route is public
+    assert "agents.b" not in sys.modules
+
+
+def test_a_reload_keeps_what_is_installed_in_the_project(write: Write) -> None:
+    root = write(agents__a="import test_lib\n" + AGENT)
+    installed = root / ".venv" / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "test_lib.py").write_text("")
+    sys.path.append(str(installed))
+    project = load_project(root)
+    before = sys.modules["test_lib"]
+    reload_project(project)
+    assert sys.modules["test_lib"] is before
+
+
 def test_a_reload_that_fails_leaves_everything_as_it_was(write: Write) -> None:
+    root = write(agents__a="import helper\n" + AGENT, helper="")
+    project = load_project(root)
+    before = {name: sys.modules[name] for name in ("agents", "agents.a", "helper")}
+    write(agents__a="import helper\nimport new\nbroken\n", new="")
+    with pytest.raises(ConfigError, match=r"agents/a\.py:3"):
+        reload_project(project)
+    assert {name: sys.modules.get(name) for name in before} == before
+    assert "new" not in sys.modules
+    assert importlib.import_module("agents.a").agent is project.agents["a"].agent
+
+
+def test_a_fix_saved_after_a_broken_save_works_even_in_the_same_second(write: Write) -> None:
     root = write(agents__a=AGENT)
     project = load_project(root)
-    write(agents__a="broken\n")
-    with pytest.raises(ConfigError, match=r"agents/a\.py:1"):
+    write(agents__b=AGENT + "x = 1/0\n")
+    with pytest.raises(ConfigError, match=r"agents/b\.py:3: ZeroDivisionError"):
         reload_project(project)
-    assert importlib.import_module("agents.a").agent is project.agents["a"].agent
+    save_in_the_same_second(root / "agents" / "b.py", AGENT + "x = 1/1\n")
+    assert list(reload_project(project).agents) == ["a", "b"]
