@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from flue_actors.actors import Actor, Address
 from flue_actors.definition.agent import ResolvedAgent
-from flue_actors.errors import ConfigError, FlueError, InternalError, StoreError, TurnError
+from flue_actors.errors import ConfigError, FlueError, InternalError, ModelRefusedError, StoreError, TurnError
 from flue_actors.ids import AgentKey
 from flue_actors.operation import Operation
 from flue_actors.services import Services
@@ -75,7 +75,7 @@ class AgentActor(Actor):
         try:
             await self._work(Operation(self._host.services, session, message), message)
         except StoreError:
-            self._sessions.pop(name, None)  # what is in memory is no longer what is stored
+            self._forget(name)  # what is in memory is no longer what is stored
             raise
         finally:
             self._host.worked(asyncio.get_running_loop().time() - started)
@@ -105,6 +105,8 @@ class AgentActor(Actor):
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         outcome: Outcome = "aborted" if failure.type == "aborted" else "failed"
         await operation.fail(failure, outcome)
+        if isinstance(failure, ModelRefusedError):
+            self._forget(operation.session_name)  # read anew, it leaves the refused input out
 
     async def _open(self, name: str, *, empty: bool) -> Session:
         session = self._sessions.get(name)
@@ -118,6 +120,9 @@ class AgentActor(Actor):
         else:
             self._sessions.move_to_end(name)
         return session
+
+    def _forget(self, name: str) -> None:
+        self._sessions.pop(name, None)
 
     def _adopt(self, agent: ResolvedAgent) -> None:
         """The configuration says whether sessions run side by side; what waits is looked at anew when that changes."""

@@ -58,6 +58,11 @@ class Operation:
             clock=services.clock,
         )
 
+    @property
+    def session_name(self) -> str:
+        """The conversation it belongs to."""
+        return self._session.name
+
     async def run(self, agent: ResolvedAgent) -> None:
         """Work on the input until it is settled ``completed``.
 

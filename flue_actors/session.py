@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from flue_actors.conversation.entries import Source, is_message, message_entry, read_message
+from flue_actors.conversation.entries import Source, is_message, is_refusal, message_entry, read_message
 from flue_actors.conversation.transcript import Transcript
 from flue_actors.emitting import Position
 from flue_actors.ids import AgentKey
@@ -37,7 +37,14 @@ class Session:
         self.name = name
         self.seq = entries[-1].seq if entries else 0
         self.position = Position(self.seq)
-        self.transcript = Transcript([read_message(entry).message for entry in entries if is_message(entry)])
+        refused = {entry.submission_id for entry in entries if is_refusal(entry)}
+        self.transcript = Transcript(
+            [
+                read_message(entry).message
+                for entry in entries
+                if is_message(entry) and (entry.submission_id is None or entry.submission_id not in refused)
+            ]
+        )
         self.frozen = frozen
 
     @classmethod

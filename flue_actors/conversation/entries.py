@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from flue_actors.errors import ModelRefusedError
 from flue_actors.events import OperationError
 from flue_actors.messages import Message, Usage
-from flue_actors.storage import Entry, EntryKind, Outcome
+from flue_actors.storage import Entry, Outcome
 
 Source = Literal["prompt", "dispatch", "model", "tool", "runtime"]
 
@@ -64,10 +65,15 @@ def read_settled(entry: Entry) -> SettledBody:
 
 def is_message(entry: Entry) -> bool:
     """True for what `read_message` reads."""
-    return entry.kind == _MESSAGE_KIND
+    return entry.kind == "message"
 
 
-_MESSAGE_KIND: EntryKind = "message"
+def is_refusal(entry: Entry) -> bool:
+    """True for the outcome of an input that the model declined to answer.
+
+    Its messages are left out of what the model is shown later: providers refuse again for as long as they see them.
+    """
+    return entry.kind == "settled" and read_settled(entry).stop_reason == ModelRefusedError.type
 
 
 def json_text(value: Any) -> str:
