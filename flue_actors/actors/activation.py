@@ -225,7 +225,10 @@ class Activation:
             return
         never_entered = handling.phase == CREATED
         handling.over()
-        self._forget(handling)
+        if len(self.running) == 1:
+            self.running = ()
+        else:
+            self._forget(handling)
         envelope = handling.envelope
         if envelope is None:
             self._hook_ended(error)

@@ -113,18 +113,19 @@ class Core:
         if get_ident() != self._thread:
             return self._post_from_outside(address, envelope, reject_if_busy)
         activation = self.directory.entries.get(address)
-        if activation is None or (self.draining and envelope.asker is None):
-            activation = self._admit(address, envelope)
-        if isinstance(activation, Activation):
+        if activation is not None and not self.draining:
             return activation.post(envelope, reject_if_busy)
-        return activation
+        admitted = self._admit(address, envelope)
+        return admitted.post(envelope, reject_if_busy) if isinstance(admitted, Activation) else admitted
 
     def _admit(self, address: Address, envelope: Envelope) -> Activation | FlueError:
-        kind = self.kinds.get(address.kind)
+        kind, activation = self.kinds.get(address.kind), self.directory.entries.get(address)
+        if self.started and self.draining and envelope.asker is None:
+            return self._refuse(address, envelope, "unavailable", ActorUnavailableError("The system is stopping."))
+        if activation is not None:
+            return activation
         if not self.started or kind is None:
             return self._refuse(address, envelope, "stopped", ActorStoppedError())
-        if self.draining and envelope.asker is None:
-            return self._refuse(address, envelope, "unavailable", ActorUnavailableError("The system is stopping."))
         if (pause := self.pause_left(address)) > 0:
             return self._refuse(address, envelope, "unavailable", backing_off(pause))
         return self.enter(Activation(self, address, kind, None, 0))
