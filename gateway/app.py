@@ -110,7 +110,7 @@ def _default_app() -> App:
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
     mount(app)
     app.add_sink(_nothing_here, "/")
-    return app  # pyright: ignore[reportReturnType]  # Falcon types its messages as plain dicts
+    return app
 
 
 async def _nothing_here(req: Request, resp: Response | None, ws: WebSocket | None = None, **_: object) -> None:

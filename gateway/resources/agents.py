@@ -69,6 +69,10 @@ class AgentsResource:
         path = split_path(raw_path(request.scope), self._prefix)
         route = _route(path.tail)
         handler = route.methods.get(request.method)
+        if _is_preflight(request):
+            response.status = 204
+            response.set_header("allow", route.allow)
+            return
         if handler is None:
             raise MethodNotAllowedError(meta={"allow": route.allow})
         gateway = self._find_gateway(request.scope)
@@ -113,6 +117,14 @@ class AgentsResource:
             return self._find_gateway(request.scope).dev
         except NotStartedError:
             return False
+
+
+def _is_preflight(request: Request) -> bool:
+    """A browser asks whether a page may call; the host application's CORS middleware says so, if it has one.
+
+    It comes without credentials, so no guard can be asked, and its answer holds nothing but the route table.
+    """
+    return request.method == "OPTIONS" and request.get_header("access-control-request-method") is not None
 
 
 def _route(tail: tuple[bytes, ...]) -> Route:

@@ -70,6 +70,19 @@ async def test_our_errors_are_ours_and_yours_stay_yours() -> None:
         assert (await exchange(house.address, request("GET", "/nowhere"))).status == 418
 
 
+async def test_your_cors_middleware_covers_our_routes() -> None:
+    app: Any = falcon.asgi.App(cors_enable=True)
+    mount(app)
+    async with serving_house(app=app) as house:
+        preflight = request(
+            "OPTIONS", "/agents/echo/me", b"", "origin: https://a.test", "access-control-request-method: POST"
+        )
+        allowed = await exchange(house.address, preflight)
+        answer = await exchange(house.address, prompt("/agents/echo/me", "hi", "origin: https://a.test"))
+    assert (allowed.status, allowed.headers["access-control-allow-methods"]) == (204, "POST")
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
 async def test_your_webhook_hands_its_raw_body_to_an_agent() -> None:
     async with serving_house(app=own_app()) as house:
         reply = await exchange(house.address, request("POST", "/hook", b"\x01raw", content_type="application/x-thing"))
