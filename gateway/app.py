@@ -82,15 +82,28 @@ class GatewayApp:
                 await send({"type": "lifespan.startup.failed", "message": "the runtime did not start"})
                 return
 
+        answered = False
+
         async def replay() -> Event:
             return startup.pop() if startup else await receive()
 
-        async def stop_first(event: Event) -> None:
+        async def relay(event: Event) -> None:
+            nonlocal answered
+            answered = True
             if owned and event["type"] != "lifespan.startup.complete":
                 await runtime.stop()
             await send(event)
 
-        await self._app(scope, replay, stop_first)
+        try:
+            await self._app(scope, replay, relay)
+        except Exception:
+            if answered:
+                raise
+            logger.debug("the application has no lifespan of its own", exc_info=True)
+        if not answered:
+            await relay({"type": "lifespan.startup.complete"})
+            await receive()
+            await relay({"type": "lifespan.shutdown.complete"})
 
 
 def _as_root(scope: Scope) -> Scope:

@@ -11,7 +11,7 @@ from flue_actors.gateway.sse import CONTENT_TYPE
 from flue_actors.gateway.streams import EventStream
 from flue_actors.gateway.wire import PromptBody, ResultBody, decode_prompt, encode
 
-_STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no", "connection": "keep-alive"}
+_STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 async def prompt(call: Call) -> None:

@@ -100,9 +100,11 @@ class _Quiet(uvicorn.Server):
 
 
 @asynccontextmanager
-async def plain_uvicorn(app: Any, *, lifespan: Literal["on", "off"] = "on") -> AsyncGenerator[Address]:
+async def plain_uvicorn(
+    app: Any, *, lifespan: Literal["on", "off"] = "on", root_path: str = ""
+) -> AsyncGenerator[Address]:
     """Somebody else's server."""
-    server = _Quiet(uvicorn.Config(app, lifespan=lifespan, log_config=None, access_log=False))
+    server = _Quiet(uvicorn.Config(app, lifespan=lifespan, root_path=root_path, log_config=None, access_log=False))
     listener = listen()
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -166,6 +168,42 @@ async def test_on_another_server_a_runtime_lives_with_the_lifespan() -> None:
     async with plain_uvicorn(create_app(rt)) as address:
         assert (await exchange(address, prompt("/agents/echo/me"))).status == 200
     assert rt.state == "stopped"
+
+
+async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"plain"})
+
+
+async def test_an_application_without_a_lifespan_gets_by() -> None:
+    rt = runtime()
+    async with plain_uvicorn(create_app(rt, plain_asgi)) as address:
+        assert rt.started
+        assert (await exchange(address, request("GET", "/"))).body == b"plain"
+    assert rt.state == "stopped"
+
+
+async def test_a_runtime_that_cannot_start_fails_the_lifespan() -> None:
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.startup"}
+
+    async def send(event: Any) -> None:
+        sent.append(event["type"])
+
+    rt = runtime()
+    await rt.start()
+    await rt.stop()
+    await create_app(rt)({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    assert sent == ["lifespan.startup.failed"]
+
+
+async def test_a_root_path_of_the_server_is_not_part_of_the_route() -> None:
+    async with plain_uvicorn(create_app(runtime()), root_path="/behind/proxy") as address:
+        reply = await exchange(address, prompt("/agents/echo/a%2Fb"))
+    assert reply.status == 200
 
 
 async def test_without_a_lifespan_and_not_started_there_is_a_503() -> None:
