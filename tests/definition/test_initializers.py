@@ -1,7 +1,6 @@
 """What goes wrong in an initializer, told to the developer; and what it may cost."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -92,29 +91,3 @@ def test_an_agent_without_a_model_of_its_own_is_not_available_yet() -> None:
     make: Any = create_agent
     with pytest.raises(ConfigError, match="not available yet"):
         make(model=False)
-
-
-async def test_an_agent_with_two_tools_of_its_id_costs_less_than_200_us() -> None:
-    """Measured 18 us; the bound is for machines that do other things too."""
-
-    @create_agent
-    def agent(ctx: AgentContext) -> AgentConfig:
-        @tool
-        def read() -> str:
-            """Read."""
-            return ctx.id
-
-        @tool
-        def write(text: str, loud: bool = False) -> str:
-            """Write."""
-            return ctx.id
-
-        return AgentConfig(model="scripted/echo", instructions=f"Help with {ctx.id}.", tools=[read, write])
-
-    best = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        for _ in range(20):
-            await agent.resolve(CONTEXT)
-        best = min(best, (time.perf_counter() - started) / 20)
-    assert best < 200e-6

@@ -1,0 +1,81 @@
+"""What the checks are made of: records to store, a store from open to close, and what must hold."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from flue_actors.errors import FencedError
+from flue_actors.ids import AgentKey
+from flue_actors.storage import (
+    Append,
+    Claim,
+    Entry,
+    Fence,
+    Op,
+    Settle,
+    Store,
+    Submission,
+)
+
+Make = Callable[[], Store]
+Check = Callable[[Make], Awaitable[None]]
+
+KEY: Final = AgentKey("joke-teller", "user/1 ü")
+OTHER: Final = AgentKey("joke-teller", "user/2")
+
+
+def submission(name: str = "sub_1", key: AgentKey = KEY, session: str = "default") -> Submission:
+    """A new input."""
+    return Submission(id=name, key=key, session=session, kind="direct", payload=b'{"message":"hi"}', accepted_at=1_000)
+
+
+def entry(seq: int, body: bytes = b"{}", submission_id: str | None = None) -> Entry:
+    """An entry."""
+    return Entry(seq=seq, kind="message", at=2_000 + seq, body=body, submission_id=submission_id)
+
+
+def append(*seqs: int, of: str | None = None, attempt: int = 0, key: AgentKey = KEY) -> Append:
+    """Entries ``seqs`` of the default session."""
+    return Append(
+        key=key,
+        session="default",
+        entries=tuple(entry(seq, submission_id=of) for seq in seqs),
+        submission_id=of,
+        attempt=attempt,
+    )
+
+
+def claim(name: str = "sub_1", attempt: int = 1) -> Claim:
+    """An attempt's start."""
+    return Claim(submission_id=name, attempt=attempt, at=3_000, deadline=9_000, version="v1", fingerprint="f1")
+
+
+def settle(name: str = "sub_1", attempt: int = 1) -> Settle:
+    """A good end."""
+    return Settle(submission_id=name, attempt=attempt, outcome="completed", at=4_000, result=b'"done"')
+
+
+@asynccontextmanager
+async def opened(make: Make) -> AsyncGenerator[tuple[Store, Fence]]:
+    """A store from open to close."""
+    store = make()
+    fence = await store.open()
+    try:
+        yield store, fence
+    finally:
+        await store.close()
+
+
+async def refused(store: Store, fence: Fence, *ops: Op) -> None:
+    """``ops`` together are refused."""
+    try:
+        await store.commit(fence, *ops)
+    except FencedError:
+        return
+    raise AssertionError(f"not refused: {ops}")
+
+
+def same(actual: object, expected: object) -> None:
+    """Equal, or an AssertionError that shows both."""
+    if actual != expected:
+        raise AssertionError(f"\n  got      {actual!r}\n  expected {expected!r}")
