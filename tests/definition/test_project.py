@@ -22,8 +22,12 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Generator[Write]:
-    """Writes files into a project of this test's own; forgets its modules afterwards."""
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Write]:
+    """Writes files into a project of this test's own; forgets its modules afterwards.
+
+    Byte code is written, as on users' machines, whatever this process was told: some tests are about old byte code.
+    """
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = list(sys.path)
 
     def files(**contents: str) -> Path:
