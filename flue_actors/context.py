@@ -8,7 +8,7 @@ never see each other.
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flue_actors.errors import NoRuntimeError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flue_actors.agent_ref import DispatchReceipt
     from flue_actors.definition.agent import CreatedAgent
     from flue_actors.definition.guards import Principal
+    from flue_actors.models.registry import ConnectionOptions, ProviderOptions
     from flue_actors.observing import Observer, Unsubscribe
     from flue_actors.runtime import Runtime
 
@@ -78,7 +79,7 @@ def observe(observer: "Observer") -> "Unsubscribe":
     return current("observe").observe(observer)
 
 
-def register_provider(name: str, **options: Any) -> None:
+def register_provider(name: str, **options: "Unpack[ProviderOptions]") -> None:
     """`Runtime.register_provider` of the runtime this code runs in.
 
     Raises:
@@ -87,7 +88,7 @@ def register_provider(name: str, **options: Any) -> None:
     current("register_provider").register_provider(name, **options)
 
 
-def configure_provider(name: str, **options: Any) -> None:
+def configure_provider(name: str, **options: "Unpack[ConnectionOptions]") -> None:
     """`Runtime.configure_provider` of the runtime this code runs in.
 
     Raises:

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import msgspec
 
@@ -38,7 +38,8 @@ from flue_actors.errors import (
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.memory import memory_store
 from flue_actors.models.limiter import LimiterStatistics
-from flue_actors.models.registry import ModelRegistry
+from flue_actors.models.protocol import ModelClient
+from flue_actors.models.registry import ConnectionOptions, ModelRegistry, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.recovery import settle_leftovers
 from flue_actors.refs import LocalAgentRef
@@ -243,11 +244,15 @@ class Runtime:
         """Call ``observer`` with every event of every agent, synchronously; returns how to stop that."""
         return self._observers.add(observer)
 
-    def register_provider(self, name: str, **options: Any) -> None:
-        """Add a model provider; see `ModelRegistry.register_provider`."""
+    def register_provider(self, name: str, **options: Unpack[ProviderOptions]) -> None:
+        """Add a model provider that speaks a known wire protocol; see `ModelRegistry.register_provider`."""
         self._models.register_provider(name, **options)
 
-    def configure_provider(self, name: str, **options: Any) -> None:
+    def register_client(self, name: str, client: ModelClient | Callable[[], ModelClient]) -> None:
+        """Add a model provider of your own: a client, or what builds it on first use."""
+        self._models.register_client(name, client)
+
+    def configure_provider(self, name: str, **options: Unpack[ConnectionOptions]) -> None:
         """Patch how a provider is reached; see `ModelRegistry.configure_provider`."""
         self._models.configure_provider(name, **options)
 

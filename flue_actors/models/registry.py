@@ -6,7 +6,7 @@ the provider's own environment variables. Clients are made on first use, one per
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, Required, TypedDict
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -25,6 +25,23 @@ MAX_CONCURRENCY: Final = 512
 """Calls one provider account gets at a time: above what one core can stream live (400 to 600 answers)."""
 
 _UNLIMITED: Final = 1_000_000
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """How a provider is reached; see `ModelRegistry.configure_provider`."""
+
+    base_url: str | None
+    headers: Mapping[str, str] | None
+    api_key: str | None
+
+
+class ProviderOptions(ConnectionOptions, total=False):
+    """What a provider is; see `ModelRegistry.register_provider`."""
+
+    api: Required[str]
+    context_window: int
+    max_tokens: int | None
+    models: Mapping[str, ModelInfo] | None
 
 
 class ResolvedModel(msgspec.Struct, frozen=True):
