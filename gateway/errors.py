@@ -67,8 +67,6 @@ STATUS: Final[Mapping[type[FlueError], int]] = {
 RETRY_AFTER: Final[Mapping[int, int]] = {429: 1, 503: 1}
 """Seconds for ``Retry-After`` when the error itself does not know."""
 
-_HIDDEN: Final = (errors.DeveloperError, errors.StoreOwnedError, errors.StoreFormatError, errors.FencedError)
-
 
 class Answer(msgspec.Struct, frozen=True):
     """An error, ready to be sent as an HTTP response."""
@@ -102,9 +100,7 @@ def status_of(error: FlueError) -> int:
 
 def public_error(error: Exception) -> FlueError:
     """The error itself if callers may read it, otherwise an `InternalError` that says nothing."""
-    if isinstance(error, FlueError) and not isinstance(error, _HIDDEN):
-        return error
-    return InternalError()
+    return error if isinstance(error, FlueError) and not _is_hidden(error) else InternalError()
 
 
 def error_body(error: Exception, *, dev: bool = False) -> ErrorBody:
@@ -124,5 +120,9 @@ def error_body(error: Exception, *, dev: bool = False) -> ErrorBody:
 
 def _note(error: Exception) -> str:
     if isinstance(error, FlueError):
-        return error.dev or (str(error) if isinstance(error, _HIDDEN) else "")
+        return error.dev or (str(error) if _is_hidden(error) else "")
     return f"{type(error).__name__}: {error}"
+
+
+def _is_hidden(error: FlueError) -> bool:
+    return error.fault == "developer" or isinstance(error, errors.FencedError)

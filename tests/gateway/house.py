@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +13,7 @@ from flue_actors.definition.agent import create_agent
 from flue_actors.definition.guards import Guard, public
 from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.settings import Settings
+from flue_actors.errors import ConfigError
 from flue_actors.gateway.app import GatewayApp, create_app
 from flue_actors.gateway.limits import Limits
 from flue_actors.gateway.server import GatewayServer, bind, make_server, serving
@@ -48,10 +50,6 @@ class House:
     def ws(self) -> str:
         return f"ws://{self.address[0]}:{self.address[1]}"
 
-    async def submissions(self) -> int:
-        """Inputs that are under way now."""
-        return self.runtime.snapshot().pending
-
 
 @asynccontextmanager
 async def serving_house(
@@ -73,16 +71,16 @@ async def serving_house(
         yield House(rt, application, server, listener.getsockname()[:2])
 
 
-def listen() -> Any:
+def listen() -> socket.socket:
+    """A listening socket on a free port below 32768."""
     while True:
         try:
             return bind(HOST, random.randrange(20_000, 32_000))
-        except Exception as error:
-            if "in use" not in str(error):
-                raise
+        except ConfigError:
+            continue
 
 
-async def eventually(condition: Any, patience: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], patience: float = 10.0) -> None:
     """Wait until ``condition()`` is true."""
     async with asyncio.timeout(patience):
         while not condition():

@@ -69,7 +69,13 @@ def test_a_missing_login_names_the_scheme() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [errors.ConfigError("/home/x/agents/a.py:3 is wrong"), errors.StoreOwnedError("/data/x.db"), ValueError("k3y")],
+    [
+        errors.ConfigError("/home/x/agents/a.py:3 is wrong"),
+        errors.StoreOwnedError("/data/x.db"),
+        errors.CallCycleError("a waits for b"),
+        errors.FencedError("attempt 2"),
+        ValueError("k3y"),
+    ],
 )
 def test_what_is_not_the_callers_business_says_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     body = error_body(error)
