@@ -1,7 +1,6 @@
 """Serving a project: `serve` as it is, `dev` with every saved change taken up while it runs."""
 
 import asyncio
-import logging
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,6 @@ from flue_actors.gateway.cli.opening import OpenProject, ProjectRuntime
 from flue_actors.gateway.cli.screen import describe
 from flue_actors.gateway.cli.watching import saved_files
 from flue_actors.gateway.main import serve
-
-logger = logging.getLogger("flue_actors.cli")
 
 
 async def serve_project(opened: OpenProject) -> None:
@@ -43,11 +40,12 @@ async def develop_project(opened: OpenProject) -> None:
 
 
 class LiveProject:
-    """A project whose files may change while it is served; as an ASGI application, always the newest ``app``."""
+    """A project whose files may change while it is served; as an ASGI application, always its newest ``app``."""
 
     def __init__(self, runtime: ProjectRuntime, project: Project) -> None:
         self._runtime = runtime
         self._project = project
+        self._app = project.app
 
     @property
     def folder(self) -> Path:
@@ -55,31 +53,43 @@ class LiveProject:
         return self._project.source_root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._project.app(scope, receive, send)
+        await self._app(scope, receive, send)
 
-    def reload(self) -> None:
+    def reload(self) -> bool:
         """Import its files anew and use what they define from the next message on.
+
+        Returns:
+            False when ``app.py`` came or went, which only a restart takes up.
 
         Raises:
             ConfigError: Something of it is wrong now; what was there before stays in use.
         """
-        project = reload_project(self._project, bind=self._runtime.loading())
-        if (project.app is None) != (self._project.app is None):
-            raise ConfigError("app.py came or went.", details="Restart to serve the project with it, or without it.")
-        self._runtime.redefine(project.agents)
-        self._project = project
+        self._project = reload_project(self._project, bind=self._runtime.loading())
+        self._runtime.redefine(self._project.agents)
+        if (self._project.app is None) != (self._app is None):
+            return False
+        self._app = self._project.app
+        return True
 
 
 async def _take_up_saves(live: LiveProject) -> None:
-    async for files in saved_files(live.folder):
-        names = ", ".join(file.name for file in files)
-        try:
-            live.reload()
-        except ConfigError as error:
-            click.secho(f"{names}: not taken up; the version before stays in use.", fg="red", err=True)
-            click.secho(describe(error), fg="red", err=True)
-        else:
-            click.secho(f"{names}: taken up.", fg="green", err=True)
+    try:
+        async for files in saved_files(live.folder):
+            _take_up(live, ", ".join(file.name for file in files))
+    except (OSError, RuntimeError) as error:  # what the file watcher raises when the system lets it watch no more files
+        click.secho(f"Saved changes are not noticed any more: {error}. Restart to take them up.", fg="red", err=True)
+
+
+def _take_up(live: LiveProject, names: str) -> None:
+    try:
+        whole = live.reload()
+    except ConfigError as error:
+        click.secho(f"{names}: not taken up; the version before stays in use.", fg="red", err=True)
+        click.secho(describe(error), fg="red", err=True)
+    else:
+        click.secho(f"{names}: taken up.", fg="green", err=True)
+        if not whole:
+            click.secho("app.py came or went: restart to serve the project with it, or without it.", fg="red", err=True)
 
 
 async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -173,3 +174,13 @@ def test_the_announcement_says_where_everything_is(project: Path) -> None:
         assert os.path.join(project, "data", "flue.db") in said
         assert f"curl {server.url}/agents/joke-teller/me" in said
         assert f"-m websockets ws://127.0.0.1:{server.port}/agents/joke-teller/me" in said
+
+
+def test_a_server_told_to_stop_finishes_what_runs(project: Path) -> None:
+    with served(project) as server, ThreadPoolExecutor() as pool:
+        running = pool.submit(server.prompt, "support-assistant", "t1", "wait 0.7")
+        while server.request("GET", "/agents/support-assistant/t1/status").body["state"] != "running":
+            assert not running.done()
+        server.process.terminate()
+        assert running.result().status == 200
+        assert server.process.wait(10) == 0

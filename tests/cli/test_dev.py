@@ -72,6 +72,13 @@ def test_the_projects_own_application_is_taken_up_too(server: Served, project: P
     wait_until(lambda: server.request("POST", "/webhooks/moved", {}).status == 401)
 
 
+def test_an_application_that_goes_is_served_until_the_restart_and_that_is_said(server: Served, project: Path) -> None:
+    (project / "app.py").unlink()
+    wait_until(lambda: any("app.py came or went" in line for line in server.output))
+    assert server.request("POST", "/webhooks/support-comments", {}).status == 401
+    assert version(server) == "one"
+
+
 def test_what_a_saved_file_observed_ends_with_it(server: Served, project: Path) -> None:
     watching = """
 from flue_actors import observe
