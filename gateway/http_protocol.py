@@ -69,7 +69,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: the body is due."""
-        self._check_host()
+        self._check_head()
         self._in_head = False
         self._in_body = True
         self._head_size = 0
@@ -152,13 +152,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _body_allowance(self) -> float:
         return 0.0 if self.cycle.response_complete else self._body_size / MIN_BODY_RATE
 
-    def _version(self) -> str:
-        parser = cast("httptools.HttpRequestParser", self.parser)  # gone only once the connection is
-        return parser.get_http_version()
-
-    def _check_host(self) -> None:
+    def _check_head(self) -> None:
+        version = cast("httptools.HttpRequestParser", self.parser).get_http_version()
+        if version not in {"1.0", "1.1"}:
+            self._refuse(InvalidRequestError("Only HTTP/1.1 and HTTP/1.0 are spoken here."))
         hosts = sum(1 for name, _ in self.headers if name == b"host")
-        if hosts > 1 or (hosts == 0 and self._version() == "1.1"):
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
             self._refuse(InvalidRequestError("The request must have exactly one Host header."))
 
 

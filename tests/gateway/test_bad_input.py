@@ -138,6 +138,7 @@ async def test_an_oversized_head(raw: bytes, refusal: Refusal) -> None:
         b"garbage\r\n\r\n",
         b"POST / HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        b"GET / HTTP/0.9\r\nhost: a\r\n\r\n",
         b"POST / HTTP/9.9\r\nhost: a\r\n\r\n",
         b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n",
         head("POST", HERE, "content-length: 3", "transfer-encoding: chunked") + b"0\r\n\r\n",
