@@ -42,6 +42,14 @@ def test_a_project_is_never_overwritten(tmp_path: Path) -> None:
     assert "already has agents/joke_teller.py" in again.stderr
 
 
+def test_the_env_file_counts_in_development_and_not_in_service(project: Path) -> None:
+    (project / ".env").write_text("FLUE_MODEL=scripted/paced?deltas=1&size=3\n")
+    local = flue_actors("connect", "joke-teller", "--local", cwd=project, input="Hello!\n")
+    assert local.stdout == "abc\n"
+    with served(project) as server:
+        assert server.prompt("joke-teller", "me", "Hello!").body["result"]["text"] != "abc"
+
+
 def test_a_local_conversation_goes_on_the_next_time(project: Path) -> None:
     arguments = ("connect", "support-assistant", "t1", "--local")
     first = flue_actors(*arguments, cwd=project, input="Hello!\nAgain!\n")
