@@ -27,6 +27,8 @@ class FalconChannel:
         self._closing: tuple[int, str] | None = None
         self._wake = asyncio.Event()
         self._sending = False
+        self._taken = asyncio.Event()
+        self._taken.set()
 
     @property
     def congested(self) -> bool:
@@ -45,16 +47,22 @@ class FalconChannel:
             self._closing = (code, reason)
             self._wake.set()
 
+    async def taken(self) -> None:
+        """Wait until the last write is through."""
+        await self._taken.wait()
+
     async def send_all(self, writable: Callable[[], None]) -> None:
         """Send what is written until closed; ``writable`` is called whenever the peer took everything."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             self._sending = True
+            self._taken.clear()
             frames, self._frames = self._frames, []
             for frame in frames:
                 await self._socket.send_text(frame.decode())
             self._sending = False
+            self._taken.set()
             if self._closing is not None and not self._frames:
                 await self._socket.close(*self._closing)
                 return
@@ -83,6 +91,7 @@ async def converse(socket: WebSocket, channel: FalconChannel, session: SocketSes
 
 async def _receive_all(socket: WebSocket, channel: FalconChannel, session: SocketSession, limits: Limits) -> None:
     while True:
+        await channel.taken()  # a peer that does not read is not read either
         try:
             text = await socket.receive_text()
         except PayloadTypeError:

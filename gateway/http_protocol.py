@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from flue_actors.errors import CallerError, FlueError, InvalidRequestError, RequestTimeoutError, TooLargeError
 from flue_actors.gateway.errors import answer
 from flue_actors.gateway.limits import GatewayConfig, Limits
+from flue_actors.gateway.reading import ReaderWatch
 
 MIN_BODY_RATE: Final = 16 * 1024
 """Bytes per second that move a body's deadline out: a large upload on a slow line is not an attack."""
@@ -34,7 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_body = False
         self._body_size = 0
         self._since = self.loop.time()  # when the head, the body or the stall began
-        self._stalled_since: float | None = None
+        self._reader = ReaderWatch()
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrived."""
@@ -90,18 +91,18 @@ class HttpProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """The peer does not read."""
-        self._stalled_since = self.loop.time()
+        self._reader.begin(self.loop.time(), self.transport.get_write_buffer_size())
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        self._stalled_since = None
+        self._reader.end()
         super().resume_writing()
 
     def sweep(self, now: float) -> None:
         """End the connection if its head, its body or its reader is late. ``now`` is the loop's time."""
-        if self._stalled_since is not None:
-            if now - self._stalled_since > self._limits.stall_timeout:
+        if self._reader.behind:
+            if self._reader.stalled(now, self.transport.get_write_buffer_size(), self._limits.stall_timeout):
                 self.transport.abort()
         elif self.transport.is_closing():
             return

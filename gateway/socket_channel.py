@@ -20,6 +20,7 @@ from websockets.protocol import State
 
 from flue_actors.gateway.asgi import Scope
 from flue_actors.gateway.limits import GatewayConfig
+from flue_actors.gateway.reading import ReaderWatch
 from flue_actors.gateway.sockets import GOING_AWAY, SocketSession
 
 EXTENSION: Final = "flue_actors.socket"
@@ -39,12 +40,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """The HTTP protocol hands its connection over."""
         super().connection_made(transport)
         self._session: SocketSession | None = None
-        self._stalled_since: float | None = None
+        self._reader = ReaderWatch()
 
     @property
     def congested(self) -> bool:
         """True while the peer has not taken what was written."""
-        return self._stalled_since is not None
+        return self._reader.behind
 
     def attach(self, session: SocketSession) -> None:
         """Give everything that arrives from here on to ``session``. Call right after the handshake was accepted."""
@@ -78,7 +79,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def sweep(self, now: float, wall: float) -> None:
         """End the connection if its reader or its credentials are out of time (loop's time and seconds since 1970)."""
-        if self._stalled_since is not None and now - self._stalled_since > self.config.limits.stall_timeout:
+        if self._reader.stalled(now, self.transport.get_write_buffer_size(), self.config.limits.stall_timeout):
             self.transport.abort()
         elif self._session is not None and self._session.expires_at is not None and wall >= self._session.expires_at:
             self._session.expire()
@@ -144,16 +145,27 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def pause_writing(self) -> None:
-        """The peer does not read."""
-        self._stalled_since = self.loop.time()
+        """The peer does not read: nothing more is read from it either, or its pings alone would fill the buffer."""
+        self._reader.begin(self.loop.time(), self.transport.get_write_buffer_size())
         super().pause_writing()
+        if self._session is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
-        self._stalled_since = None
+        self._reader.end()
         super().resume_writing()
         if self._session is not None:
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
             self._session.writable()
+
+    def keepalive_timeout(self) -> None:
+        """No pong came; but the ping may wait behind a backlog, whose progress the sweep watches."""
+        if self.congested and self.ping_timeout is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
 
     def shutdown(self) -> None:
         """The server stops now: 1001, whatever is in flight."""

@@ -83,3 +83,16 @@ async def test_a_socket_that_lost_events_is_told_to_come_back() -> None:
         async with asyncio.timeout(20):
             while b"\x03\xf5" not in tail:  # 1013
                 tail = tail[-10:] + await connection.reader.read(100_000)
+
+
+async def test_a_peer_that_talks_and_never_listens_is_not_listened_to() -> None:
+    ping = b'{"version":1,"type":"ping","requestId":"%b"}' % (b"x" * 70)
+    frame = b"\x81" + bytes([0x80 | len(ping)]) + b"\0\0\0\0" + ping
+    async with serving_house() as house, deaf(house) as connection:
+        await a_socket(connection)
+        [protocol] = house.server.server_state.connections
+        assert isinstance(protocol, SocketProtocol)
+        connection.writer.write(frame * 200_000)
+        await eventually(lambda: protocol.congested)
+        assert connection.writer.transport.get_write_buffer_size() > 0
+        assert protocol.transport.get_write_buffer_size() < 1_000_000
