@@ -9,7 +9,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Literal, Self, Unpack
 
 import msgspec
@@ -187,6 +187,7 @@ class Runtime:
             raise
         await self._system.start()
         await settle_leftovers(services)
+        await self._load_models()
         self._admission = Admission(services, self._instances, self._deliver)
         self.state = "running"
 
@@ -367,6 +368,14 @@ class Runtime:
             rng=self._rng,
             run_blocking=self._system.run_blocking,
         )
+
+    async def _load_models(self) -> None:
+        """Load what the models known by now need: the first input would wait a second for it."""
+        for definition in self.agents:
+            static = definition.agent.static
+            if static is not None:
+                with suppress(ConfigError):  # told to whoever sends this agent something; the others can work
+                    await self._models.prepare([static.model])
 
     def _deliver(self, pending: Pending) -> None:
         """Put an accepted input into its instance's mailbox. However the mailbox ends it, it gets settled."""

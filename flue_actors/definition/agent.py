@@ -145,6 +145,11 @@ class CreatedAgent:
         self._static = resolve(initialize) if isinstance(initialize, AgentConfig) else None
         self._initialize = None if isinstance(initialize, AgentConfig) else _caller(initialize)
 
+    @property
+    def static(self) -> ResolvedAgent | None:
+        """The configuration where it depends on nothing; None where an initializer makes it."""
+        return self._static
+
     async def resolve(self, ctx: AgentContext) -> ResolvedAgent:
         """The configuration for one submission: runs the initializer.
 
