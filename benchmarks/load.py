@@ -1,8 +1,12 @@
 """Closed-loop load: so many clients, each with its next request as soon as the last is answered; and what came of it."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+
+CLOCK_TICK: Final = 0.01
+"""Another process's CPU time is known in steps of this many seconds."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,11 +23,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: float
 
     def figures(self, name: str) -> dict[str, float]:
-        """Rate, CPU, median and 99th percentile of latency."""
+        """Rate, rate per second of CPU (what a core of its own would give), CPU, median and 99th percentile of latency."""
         merged = sorted(seconds for client in self.latencies for seconds in client)
         assert merged, f"{name}: nothing was answered"
         return {
             f"{name}_per_s": len(merged) / self.seconds,
+            f"{name}_per_cpu_s": len(merged) / max(self.cpu_seconds, CLOCK_TICK),
             f"{name}_cpu_us": self.cpu_seconds / len(merged) * 1e6,
             f"{name}_p50_ms": percentile(merged, 50) * 1e3,
             f"{name}_p99_ms": percentile(merged, 99) * 1e3,

@@ -11,6 +11,7 @@ import msgspec
 
 _UNITS: Final = (
     ("_per_s", "1/s"),
+    ("_per_cpu_s", "1/cpu s"),
     ("_us", "us"),
     ("_us_per_delta", "us"),
     ("_ms", "ms"),
