@@ -11,6 +11,8 @@ import uvloop
 
 from flue_actors import Runtime, create_agent, memory_store, public, serve, sqlite
 from flue_actors.definition.project import AgentDefinition
+from flue_actors.gateway.heap import settle_heap
+from flue_actors.gateway.heap import settle_heap
 
 INSTRUCTIONS = "Reply with a short text."
 
@@ -19,11 +21,12 @@ async def _serve(model: str, store: str, port: int, folder: Path) -> None:
     agent = create_agent(model=model, instructions=INSTRUCTIONS)
     definition = AgentDefinition("echo", agent, route=public, websocket=public)
     kept = memory_store() if store == "memory" else sqlite(folder / "flue.db")
-    await serve(
-        Runtime({"echo": definition}, store=kept),
-        port=port,
-        on_listening=lambda host, port: print(f"http://{host}:{port}", flush=True),
-    )
+    await serve(Runtime({"echo": definition}, store=kept), port=port, on_listening=_listening)
+
+
+def _listening(host: str, port: int) -> None:
+    settle_heap()  # as the command line does
+    print(f"http://{host}:{port}", flush=True)
 
 
 def _run(main: Coroutine[Any, Any, None], loop: str) -> None:

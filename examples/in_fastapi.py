@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from agents.joke_teller import agent as joke_teller
 from fastapi import FastAPI
 
-from flue_actors import Runtime, create_app, public, sqlite
-from flue_actors.definition.project import AgentDefinition
+from flue_actors import AgentDefinition, Runtime, create_app, public, sqlite
 
 open_to_all = AgentDefinition("joke-teller", joke_teller, route=public)  # without a guard: only for this program
 runtime = Runtime(agents={"joke-teller": open_to_all}, store=sqlite("data/fastapi.db"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flue_actors.definition.guards import Principal as Principal
     from flue_actors.definition.guards import bearer as bearer
     from flue_actors.definition.guards import public as public
+    from flue_actors.definition.project import AgentDefinition as AgentDefinition
     from flue_actors.definition.settings import Settings as Settings
     from flue_actors.definition.tools import Tool as Tool
     from flue_actors.definition.tools import ToolContext as ToolContext
@@ -53,6 +54,7 @@ _HOMES = {
     ),
     "flue_actors.definition.fields": ("Durability",),
     "flue_actors.definition.guards": ("CallNext", "GuardRequest", "GuardResponse", "Principal", "bearer", "public"),
+    "flue_actors.definition.project": ("AgentDefinition",),
     "flue_actors.definition.settings": ("Settings",),
     "flue_actors.definition.tools": ("Tool", "ToolContext", "define_tool", "tool"),
     "flue_actors.errors": ("Denied", "FlueError"),
@@ -69,6 +71,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AgentConfig",
     "AgentContext",
+    "AgentDefinition",
     "AgentProfile",
     "AgentRef",
     "CallNext",

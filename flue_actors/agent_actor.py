@@ -101,7 +101,7 @@ class AgentActor(Actor):
     async def _settle(self, operation: Operation, error: FlueError) -> None:
         if isinstance(error, ConfigError):
             logger.error("%s: %s %s", self._key, error.message, error.dev, exc_info=error)
-            error = InternalError(dev=error.message)
+            error = InternalError(dev=f"{error.message} {error.dev}".strip())
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         outcome: Outcome = "aborted" if failure.type == "aborted" else "failed"
         await operation.fail(failure, outcome)

@@ -14,6 +14,7 @@ from flue_actors.gateway.cli.announcing import announcement
 from flue_actors.gateway.cli.opening import OpenProject, ProjectRuntime
 from flue_actors.gateway.cli.screen import describe
 from flue_actors.gateway.cli.watching import saved_files
+from flue_actors.gateway.heap import settle_heap
 from flue_actors.gateway.main import serve
 
 
@@ -106,4 +107,5 @@ async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:
 
 
 def _announce(opened: OpenProject, host: str, port: int) -> None:
+    settle_heap()
     click.echo(announcement(opened.project, opened.store, host, port))

@@ -9,6 +9,7 @@ import flue_actors
 PUBLIC = {
     "AgentConfig",
     "AgentContext",
+    "AgentDefinition",
     "AgentProfile",
     "AgentRef",
     "CallNext",
