@@ -12,7 +12,6 @@ import uvloop
 from flue_actors import Runtime, create_agent, memory_store, public, serve, sqlite
 from flue_actors.definition.project import AgentDefinition
 from flue_actors.gateway.heap import settle_heap
-from flue_actors.gateway.heap import settle_heap
 
 INSTRUCTIONS = "Reply with a short text."
 
