@@ -1,19 +1,19 @@
 """Which core what is measured runs on, and which one its client. Nothing is pinned where the platform cannot."""
 
 import os
-from typing import Literal
+from typing import Final, Literal
 
 Role = Literal["server", "client"]
+
+# Noted at import: once this process is pinned itself, it sees one core only.
+_CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def core_of(role: Role) -> int | None:
     """The core; None when there are fewer than two to choose from."""
-    if not hasattr(os, "sched_getaffinity"):
+    if len(_CORES) < 2:
         return None
-    cores = sorted(_allowed())
-    if len(cores) < 2:
-        return None
-    return cores[0] if role == "server" else cores[1]
+    return _CORES[0] if role == "server" else _CORES[1]
 
 
 def pin(pid: int, role: Role) -> None:
@@ -21,20 +21,3 @@ def pin(pid: int, role: Role) -> None:
     core = core_of(role)
     if core is not None:
         os.sched_setaffinity(pid, {core})
-
-
-def _allowed() -> set[int]:
-    given = os.environ.get(_VARIABLE)
-    if given:
-        return {int(core) for core in given.split(",")}
-    return set(os.sched_getaffinity(0))
-
-
-def environment() -> dict[str, str]:
-    """The variables a child process needs to find the same cores."""
-    if not hasattr(os, "sched_getaffinity"):
-        return {}
-    return {_VARIABLE: ",".join(str(core) for core in sorted(_allowed()))}
-
-
-_VARIABLE = "FLUE_BENCHMARK_CORES"

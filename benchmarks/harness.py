@@ -1,6 +1,5 @@
 """Runs benchmarks in interleaved rounds, every sample in a process of its own, and puts the figures together."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from importlib import import_module
 import msgspec
 
 from benchmarks.catalog import BENCHMARKS, Benchmark
-from benchmarks.cores import environment, pin
+from benchmarks.cores import pin
 from benchmarks.machine import machine
 from benchmarks.results import Report, summarise
 
@@ -56,9 +55,7 @@ def sample(name: str, *, quick: bool) -> Sample:
 
 def _sample_in_child(benchmark: Benchmark, *, quick: bool) -> Sample:
     command = [sys.executable, "-m", "benchmarks", "sample", benchmark.name, *(["--quick"] if quick else [])]
-    ended = subprocess.run(
-        command, env=os.environ | environment(), stdout=subprocess.PIPE, timeout=_SLOWEST, check=False
-    )
+    ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=_SLOWEST, check=False)
     if ended.returncode:
         raise SampleFailedError(f"{benchmark.name} failed")
     return msgspec.json.decode(ended.stdout.splitlines()[-1], type=dict[str, float])
