@@ -45,19 +45,23 @@ class Feed:
         """Add an event; wakes the submission's readers, waits for none."""
         if len(self._events) == self._capacity:
             self._base += 1
+            # Only who reads the forgotten event's submission lost something: the ring is shared by all that wait.
+            forgotten = self._events[0].submission_id
+            for reader in self._readers.get(forgotten, ()) if isinstance(forgotten, str) else ():
+                reader.forgotten(self._base)
         self._events.append(event)
         readers = self._readers.get(submission_id)
         if readers is not None:
             for reader in readers:
                 reader.wake()
 
-    def since(self, cursor: int, submission_id: str) -> tuple[list[Event], int, bool]:
-        """Events behind ``cursor`` of that submission, the new cursor, and whether some were forgotten."""
+    def since(self, cursor: int, submission_id: str) -> tuple[list[Event], int]:
+        """Events behind ``cursor`` of that submission, and the new cursor."""
         end = self._base + len(self._events)
         start = max(cursor, self._base)
         events = self._events
         found = [event for i in range(start - self._base, len(events)) if _is_of(event := events[i], submission_id)]
-        return found, end, start > cursor
+        return found, end
 
     def release(self, reader: "Subscription") -> None:
         """Stop reading. Idempotent."""
@@ -100,10 +104,11 @@ class Subscription:
 
     def take(self) -> list[Event]:
         """Everything new since the last call; empty when there is nothing."""
-        found, self._cursor, lost = self._feed.since(self._cursor, self.submission_id)
-        self.lagged = self.lagged or lost
-        if found and isinstance(found[-1], TERMINAL):
-            self.finished = True
+        found, self._cursor = self._feed.since(self._cursor, self.submission_id)
+        for place, event in enumerate(found):
+            if isinstance(event, TERMINAL):
+                self.finished = True
+                return found[: place + 1]  # what a fenced attempt still says is nobody's business
         return found
 
     def on_ready(self, callback: Callable[[], None]) -> None:
@@ -117,6 +122,12 @@ class Subscription:
             return
         self._armed = True
         asyncio.get_running_loop().call_soon(self._ready)
+
+    def forgotten(self, base: int) -> None:
+        """The ring begins at ``base`` now, and dropped an event of this submission. For `Feed` only."""
+        if self._cursor < base:
+            self.lagged = True
+            self.wake()
 
     def _ready(self) -> None:
         self._armed = False

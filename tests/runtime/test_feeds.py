@@ -1,0 +1,79 @@
+"""Feeds: what a slow reader loses, and who does not."""
+
+import asyncio
+
+from flue_actors.events import AgentStart, Event, Idle, TextDelta
+from flue_actors.observing import Feed
+
+
+def delta(submission: str, number: int) -> Event:
+    return TextDelta(text=str(number), submission_id=submission)
+
+
+def test_a_reader_takes_only_its_own_submissions_events_in_order() -> None:
+    feed = Feed()
+    reader = feed.subscribe("a")
+    for number in range(3):
+        feed.append("a", delta("a", number))
+        feed.append("b", delta("b", number))
+    assert reader.take() == [delta("a", number) for number in range(3)]
+    assert reader.take() == []
+
+
+def test_a_reader_sees_nothing_from_before_it_subscribed() -> None:
+    feed = Feed()
+    feed.append("a", delta("a", 1))
+    reader = feed.subscribe("a")
+    feed.append("a", delta("a", 2))
+    assert reader.take() == [delta("a", 2)]
+
+
+async def test_a_reader_that_falls_a_ring_behind_is_told() -> None:
+    feed = Feed(capacity=4)
+    reader = feed.subscribe("a")
+    for number in range(5):
+        feed.append("a", delta("a", number))
+    assert reader.lagged
+
+
+async def test_a_reader_that_waits_behind_others_events_has_lost_nothing() -> None:
+    feed = Feed(capacity=4)
+    reader = feed.subscribe("b")
+    for number in range(50):
+        feed.append("a", delta("a", number))
+    feed.append("b", AgentStart(submission_id="b"))
+    assert not reader.lagged
+    assert reader.take() == [AgentStart(submission_id="b")]
+
+
+async def test_many_events_are_one_wake_up() -> None:
+    feed = Feed()
+    reader = feed.subscribe("a")
+    taken: list[int] = []
+    reader.on_ready(lambda: taken.append(len(reader.take())))
+    for number in range(10):
+        feed.append("a", delta("a", number))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert taken == [10]
+
+
+async def test_batches_end_with_the_submissions_last_event() -> None:
+    feed = Feed()
+    with feed.subscribe("a") as reader:
+        feed.append("a", delta("a", 1))
+        feed.append("a", Idle(submission_id="a"))
+        feed.append("a", delta("a", 2))
+        batches = [batch async for batch in reader.batches()]
+    assert [type(event) for event in batches[0]][:2] == [TextDelta, Idle]
+
+
+async def test_a_closed_reader_is_woken_no_more() -> None:
+    feed = Feed()
+    reader = feed.subscribe("a")
+    woken: list[bool] = []
+    reader.on_ready(lambda: woken.append(True))
+    reader.close()
+    feed.append("a", delta("a", 1))
+    await asyncio.sleep(0)
+    assert woken == []
