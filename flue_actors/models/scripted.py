@@ -72,6 +72,8 @@ class ScriptedProvider:
         events = list(reply_events(reply, size=name.size))
         if fault is not None:
             events = events[: len(events) // 2]
+        elif step.ending == "refuse":
+            events.pop()  # a refused reply is never whole
         pace = _Pace(name.rate)
         for event in events:
             if name.rate and isinstance(event, TextDelta | ThinkingDelta):

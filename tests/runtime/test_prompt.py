@@ -8,6 +8,7 @@ from flue_actors.errors import (
     InvalidRequestError,
     ModelError,
     ModelOverloadedError,
+    ModelRefusedError,
     NotStartedError,
     QueueFullError,
     SessionBusyError,
@@ -219,3 +220,9 @@ async def test_text_of_a_try_that_broke_off_is_closed_before_the_next_one() -> N
             event.message.stop_reason for event in events if hasattr(event, "message") and "End" in type(event).__name__
         ]  # type: ignore[union-attr]
         assert stops[0] == "error"
+
+
+async def test_a_model_that_declines_is_a_failure_by_that_name() -> None:
+    async with running(ECHO) as runtime:
+        with pytest.raises(ModelRefusedError):
+            await runtime.ref("agent", "u1").prompt("refuse")
