@@ -215,18 +215,20 @@ async def test_first_calls_at_the_same_time_share_one_pool() -> None:
 
 
 async def test_as_many_answers_stream_at_once_as_the_limiter_lets_through() -> None:
-    async with anthropic_model(Settings(deltas=5, rate=50), max_concurrency=120) as (model, server):
-        most = 0
+    async with anthropic_model(Settings(deltas=1_000, rate=1), max_concurrency=120) as (model, server):
 
         async def turn() -> None:
-            nonlocal most
             async with model.limiter.slot():
                 await events_of(model.client, asking("hi"))
-                most = max(most, server.streaming)
 
-        await asyncio.gather(*[turn() for _ in range(120)])
-        assert server.count == 120
-        assert most > 100
+        turns = [asyncio.ensure_future(turn()) for _ in range(130)]
+        async with asyncio.timeout(30):
+            while server.streaming < 120:
+                await asyncio.sleep(0.01)
+        assert model.limiter.statistics().waiting == 10
+        for each in turns:
+            each.cancel()
+        await asyncio.wait(turns)
 
 
 async def test_a_large_reply_arrives_whole() -> None:
