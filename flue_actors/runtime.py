@@ -92,7 +92,7 @@ class Runtime:
         self._env = env if env is not None else os.environ
         self._clock = clock if clock is not None else SystemClock()
         self._rng = rng if rng is not None else random.Random()
-        self._models = ModelRegistry()
+        self._models = ModelRegistry(max_concurrency=self.settings.model_concurrency)
         self._observers = Observers()
         self._instances = LiveInstances()
         self._definitions: dict[str, AgentDefinition] = {}

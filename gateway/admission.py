@@ -3,9 +3,9 @@
 from typing import Final
 
 from flue_actors.agent_ref import SessionRef
+from flue_actors.definition.settings import Settings
 from flue_actors.errors import DrainingError, NotStartedError
 from flue_actors.gateway.asgi import Scope
-from flue_actors.gateway.limits import Limits
 from flue_actors.gateway.sockets import SocketSession
 from flue_actors.gateway.streams import EventStream
 from flue_actors.ids import AgentKey, check_session_name
@@ -17,13 +17,17 @@ _KEY: Final = "flue_actors.gateway"
 class Gateway:
     """A runtime as the outside meets it."""
 
-    def __init__(self, runtime: Runtime, *, limits: Limits | None = None, dev: bool = False) -> None:
+    def __init__(self, runtime: Runtime, *, dev: bool = False) -> None:
         self.runtime = runtime
-        self.limits = limits if limits is not None else Limits.of(runtime.settings)
         self.dev = dev
         self.draining = False
         self.sockets: set[SocketSession] = set()
         self.streams: set[EventStream] = set()
+
+    @property
+    def settings(self) -> Settings:
+        """The runtime's."""
+        return self.runtime.settings
 
     def take_in(self) -> Runtime:
         """The runtime, if it takes requests.
@@ -32,7 +36,7 @@ class Gateway:
             DrainingError, NotStartedError: It does not.
         """
         if self.draining or self.runtime.draining:
-            raise DrainingError(retry_after=self.limits.drain_timeout)
+            raise DrainingError(retry_after=self.settings.drain_timeout)
         if not self.runtime.started:
             raise NotStartedError
         return self.runtime

@@ -12,7 +12,7 @@ from typing import Final
 from falcon import PayloadTypeError, WebSocketDisconnected
 from falcon.asgi import WebSocket
 
-from flue_actors.gateway.limits import Limits
+from flue_actors.definition.settings import Settings
 from flue_actors.gateway.sockets import SocketSession
 
 TOO_BIG: Final = 1009
@@ -69,7 +69,7 @@ class FalconChannel:
             writable()
 
 
-async def converse(socket: WebSocket, channel: FalconChannel, session: SocketSession, limits: Limits) -> None:
+async def converse(socket: WebSocket, channel: FalconChannel, session: SocketSession, settings: Settings) -> None:
     """Run the session until either side closes. The socket must be accepted."""
     loop = asyncio.get_running_loop()
     session.open()
@@ -78,7 +78,7 @@ async def converse(socket: WebSocket, channel: FalconChannel, session: SocketSes
     if session.expires_at is not None:
         expiry = loop.call_later(max(0.0, session.expires_at - time.time()), session.expire)
     try:
-        await _receive_all(socket, channel, session, limits)
+        await _receive_all(socket, channel, session, settings)
     except WebSocketDisconnected:
         pass
     finally:
@@ -89,7 +89,7 @@ async def converse(socket: WebSocket, channel: FalconChannel, session: SocketSes
         session.lost()
 
 
-async def _receive_all(socket: WebSocket, channel: FalconChannel, session: SocketSession, limits: Limits) -> None:
+async def _receive_all(socket: WebSocket, channel: FalconChannel, session: SocketSession, settings: Settings) -> None:
     while True:
         await channel.taken()  # a peer that does not read is not read either
         try:
@@ -97,7 +97,7 @@ async def _receive_all(socket: WebSocket, channel: FalconChannel, session: Socke
         except PayloadTypeError:
             session.receive_binary()
             continue
-        if len(text.encode()) > limits.max_frame:
+        if len(text.encode()) > settings.max_frame:
             channel.close(TOO_BIG, "message too big")
         else:
             session.receive_text(text)

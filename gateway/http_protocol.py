@@ -11,10 +11,13 @@ from typing import Final, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from flue_actors.definition.settings import Settings
 from flue_actors.errors import CallerError, FlueError, InvalidRequestError, RequestTimeoutError, TooLargeError
+from flue_actors.gateway.config import GatewayConfig
 from flue_actors.gateway.errors import answer
-from flue_actors.gateway.limits import GatewayConfig, Limits
 from flue_actors.gateway.reading import ReaderWatch
+
+MAX_HEADERS: Final = 100
 
 MIN_BODY_RATE: Final = 16 * 1024
 """Bytes per second that move a body's deadline out: a large upload on a slow line is not an attack."""
@@ -28,7 +31,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A client connected: its first head is due."""
         super().connection_made(transport)
-        self._limits: Limits = self.config.limits
+        self._settings: Settings = self.config.settings
         self._rejection: FlueError | None = None
         self._head_size = 0
         self._in_head = True
@@ -46,8 +49,8 @@ class HttpProtocol(HttpToolsProtocol):
                 self._since = self.loop.time()
             self._head_size += len(data)
         super().data_received(data)
-        if self._in_head and self._head_size > self._limits.max_head and self._rejection is None:
-            self._reject(_head_too_large(self._limits))
+        if self._in_head and self._head_size > self._settings.max_head and self._rejection is None:
+            self._reject(_head_too_large(self._settings))
 
     def on_message_begin(self) -> None:
         """A request's first byte was parsed."""
@@ -65,8 +68,8 @@ class HttpProtocol(HttpToolsProtocol):
         """One header."""
         super().on_header(name, value)
         self._header_size += len(name) + len(value) + 4
-        if self._header_size > self._limits.max_head or len(self.headers) > self._limits.max_headers:
-            self._refuse(_head_too_large(self._limits))
+        if self._header_size > self._settings.max_head or len(self.headers) > MAX_HEADERS:
+            self._refuse(_head_too_large(self._settings))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the body is due."""
@@ -102,16 +105,16 @@ class HttpProtocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """End the connection if its head, its body or its reader is late. ``now`` is the loop's time."""
         if self._reader.behind:
-            if self._reader.stalled(now, self.transport.get_write_buffer_size(), self._limits.stall_timeout):
+            if self._reader.stalled(now, self.transport.get_write_buffer_size(), self._settings.stall_timeout):
                 self.transport.abort()
         elif self.transport.is_closing():
             return
         elif self._in_body:
             if self.flow.read_paused:
                 self._since = now  # the application is the slow one
-            elif now - self._since > self._limits.body_timeout + self._body_allowance():
+            elif now - self._since > self._settings.body_timeout + self._body_allowance():
                 self._reject(RequestTimeoutError())
-        elif self._awaits_head() and now - self._since > self._limits.head_timeout:
+        elif self._awaits_head() and now - self._since > self._settings.head_timeout:
             self._reject(RequestTimeoutError())
 
     def send_400_response(self, msg: str) -> None:
@@ -162,8 +165,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(InvalidRequestError("The request must have exactly one Host header."))
 
 
-def _head_too_large(limits: Limits) -> TooLargeError:
-    return TooLargeError(f"The request's head is larger than {limits.max_head} bytes or {limits.max_headers} headers.")
+def _head_too_large(settings: Settings) -> TooLargeError:
+    return TooLargeError(f"The request's head is larger than {settings.max_head} bytes or {MAX_HEADERS} headers.")
 
 
 def _response(error: FlueError) -> bytes:

@@ -21,8 +21,8 @@ from uvicorn.server import HANDLED_SIGNALS
 from flue_actors.errors import ConfigError
 from flue_actors.gateway.admission import Gateway
 from flue_actors.gateway.asgi import App
+from flue_actors.gateway.config import GatewayConfig
 from flue_actors.gateway.http_protocol import HttpProtocol
-from flue_actors.gateway.limits import GatewayConfig
 from flue_actors.gateway.socket_channel import SocketProtocol
 
 SWEEPS_PER_DEADLINE: Final = 10
@@ -44,8 +44,10 @@ class GatewayServer(uvicorn.Server):
         self._gateway = gateway
         self._owns_runtime = owns_runtime
         self._signals = signals
-        limits = config.limits
-        self._sweep_every = min(limits.head_timeout, limits.body_timeout, limits.stall_timeout) / SWEEPS_PER_DEADLINE
+        settings = config.settings
+        self._sweep_every = (
+            min(settings.head_timeout, settings.body_timeout, settings.stall_timeout) / SWEEPS_PER_DEADLINE
+        )
         self._swept = 0.0
         self.listening = asyncio.Event()
         self.finished = asyncio.Event()
@@ -88,7 +90,7 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop."""
         self._gateway.drain()
-        patience = self.config.limits.drain_timeout
+        patience = self.config.settings.drain_timeout
         if self._owns_runtime:
             await self._stop_runtime()
             patience = CLOSING_SECONDS  # every input has its outcome now; it only has to leave
@@ -177,7 +179,7 @@ def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signa
         loop="none",
         http=HttpProtocol,
         ws=SocketProtocol,
-        ws_max_size=gateway.limits.max_frame,
+        ws_max_size=gateway.settings.max_frame,
         ws_per_message_deflate=False,  # 28 KiB more for every idle connection
         lifespan="on",
         interface="asgi3",
@@ -186,7 +188,7 @@ def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signa
         proxy_headers=False,  # behind a proxy the operator's own middleware decides whom to believe
         server_header=False,
     )
-    config.limits = gateway.limits
+    config.settings = gateway.settings
     return GatewayServer(config, gateway, owns_runtime=owns_runtime, signals=signals)
 
 

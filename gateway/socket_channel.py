@@ -19,7 +19,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from flue_actors.gateway.asgi import Scope
-from flue_actors.gateway.limits import GatewayConfig
+from flue_actors.gateway.config import GatewayConfig
 from flue_actors.gateway.reading import ReaderWatch
 from flue_actors.gateway.sockets import GOING_AWAY, SocketSession
 
@@ -79,7 +79,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def sweep(self, now: float, wall: float) -> None:
         """End the connection if its reader or its credentials are out of time (loop's time and seconds since 1970)."""
-        if self._reader.stalled(now, self.transport.get_write_buffer_size(), self.config.limits.stall_timeout):
+        if self._reader.stalled(now, self.transport.get_write_buffer_size(), self.config.settings.stall_timeout):
             self.transport.abort()
         elif self._session is not None and self._session.expires_at is not None and wall >= self._session.expires_at:
             self._session.expire()

@@ -48,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         drain_timeout: How long a stopping server waits for work that runs; 0 = not at all.
         max_body, max_frame, max_head: A request's body, one WebSocket message, request line and headers together.
         head_timeout, body_timeout: How long each may take to arrive.
+        stall_timeout: How long a client may read nothing of what was sent to it.
+        heartbeat: Between two comments on a silent event stream.
+        max_in_flight: Requests without an outcome on one WebSocket.
+        model_concurrency: Model calls at the same time, per provider.
 
     Raises:
         ConfigError: A value that cannot be; the message names it.
@@ -71,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_head: Bytes = 64 * 1024
     head_timeout: Seconds = 10.0
     body_timeout: Seconds = 30.0
+    stall_timeout: Seconds = 30.0
+    heartbeat: Seconds = 15.0
+    max_in_flight: Count = 64
+    model_concurrency: Count = 512
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -103,7 +103,7 @@ class AgentsResource:
         if definition.websocket is None:
             raise RouteNotFoundError
         key = AgentKey(definition.name, spelled.id)
-        check_origin(request.get_header("origin"), request.get_header("host"), gateway.limits.origins)
+        check_origin(request.get_header("origin"), request.get_header("host"), gateway.settings.allowed_origins)
         asked = guard_request(request, key, offered_token(socket.subprotocols))
         with runtime.bind():
             denial = await run_guard(definition.websocket, asked, _ready_to_open)

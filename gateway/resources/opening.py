@@ -32,7 +32,7 @@ async def open_socket(socket: WebSocket, scope: Scope, opening: Opening) -> None
         protocol.attach(_session(protocol, opening))
         return
     channel = FalconChannel(socket)
-    await converse(socket, channel, _session(channel, opening), opening.gateway.limits)
+    await converse(socket, channel, _session(channel, opening), opening.gateway.settings)
 
 
 def _session(channel: Channel, opening: Opening) -> SocketSession:
@@ -42,7 +42,7 @@ def _session(channel: Channel, opening: Opening) -> SocketSession:
         session = gateway.session(key, frame.session)
         return await session.submit(frame.message, if_busy=frame.if_busy, principal=principal, watch=True)
 
-    protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.limits.max_in_flight, dev=gateway.dev)
+    protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.settings.max_in_flight, dev=gateway.dev)
     session = SocketSession(
         protocol, channel, submit, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
     )

@@ -19,7 +19,7 @@ async def prompt(call: Call) -> None:
     request = call.request
     receive = receive_of(request)
     raw = await read_body(
-        receive, request.get_header("content-length"), request.content_type, call.gateway.limits.max_body
+        receive, request.get_header("content-length"), request.content_type, call.gateway.settings.max_body
     )
     if (request.get_header("x-webhook") or "").lower() == "true":
         raise InvalidRequestError(
@@ -47,7 +47,7 @@ async def _stream(call: Call, session: SessionRef, body: PromptBody, receive: Re
         submitted.feed,
         receive,
         instance_id=call.key.id,
-        heartbeat=gateway.limits.heartbeat,
+        heartbeat=gateway.settings.heartbeat,
         forget=gateway.streams.discard,
     )
     gateway.streams.add(stream)

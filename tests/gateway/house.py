@@ -3,11 +3,9 @@
 import asyncio
 import random
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-
-import msgspec
 
 from flue_actors.definition.agent import create_agent
 from flue_actors.definition.guards import Guard, public
@@ -15,7 +13,6 @@ from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import ConfigError
 from flue_actors.gateway.app import GatewayApp, create_app
-from flue_actors.gateway.limits import Limits
 from flue_actors.gateway.server import GatewayServer, bind, make_server, serving
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Store
@@ -54,7 +51,6 @@ class House:
 @asynccontextmanager
 async def serving_house(
     *agents: AgentDefinition,
-    limits: Mapping[str, Any] | None = None,
     store: Store | None = None,
     settings: Settings | None = None,
     app: Any = None,
@@ -63,7 +59,6 @@ async def serving_house(
     """A server on a free port below 32768, up inside the block."""
     rt = runtime(*agents, store=store, settings=settings)
     application = create_app(rt, app, dev=dev)
-    application.gateway.limits = msgspec.structs.replace(Limits.of(rt.settings), **(limits or {}))
     listener = listen()
     await rt.start()
     server = make_server(application, application.gateway, owns_runtime=True)

@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from flue_actors.definition.settings import Settings
 from flue_actors.memory import memory_store
 from tests.gateway.house import House, agent, serving_house
 from tests.gateway.test_wire import NOT_JSON, WRONG
@@ -21,10 +23,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @asynccontextmanager
-async def unharmed(**limits: float) -> AsyncGenerator[House]:
+async def unharmed(**limits: Any) -> AsyncGenerator[House]:
     """A house that has admitted nothing and still answers when the block ends."""
     store = memory_store()
-    async with serving_house(agent("echo"), agent("hidden", route=None), store=store, limits=limits) as house:
+    async with serving_house(
+        agent("echo"), agent("hidden", route=None), store=store, settings=Settings(**limits)
+    ) as house:
         yield house
         assert store.statistics().commits == 0
         assert (await exchange(house.address, prompt(HERE))).status == 200
@@ -215,7 +219,7 @@ async def test_a_connection_that_never_says_a_word_is_closed_without_one() -> No
 
 
 async def test_a_connection_between_two_requests_is_kept() -> None:
-    async with serving_house(limits=SLOW) as house, connected(house.address) as connection:
+    async with serving_house(settings=Settings(**SLOW)) as house, connected(house.address) as connection:
         await connection.send(prompt(HERE, "wait 0.5"))
         assert (await connection.reply()).status == 200
         await connection.send(prompt(HERE))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flue_actors.definition.settings import Settings
 from tests.gateway.house import eventually, serving_house
 from tests.helpers.http import connected, exchange, head, prompt
 
@@ -55,7 +56,7 @@ async def test_damaged_bytes_break_nothing(seed: int, caplog: pytest.LogCaptureF
     rng = random.Random(seed)
     raised: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
-    async with serving_house(limits={"head_timeout": 0.2, "body_timeout": 0.2}) as house:
+    async with serving_house(settings=Settings(head_timeout=0.2, body_timeout=0.2)) as house:
         await asyncio.gather(*[_send(house.address, damaged(rng, rng.choice(GOOD))) for _ in range(60)])
         await eventually(lambda: not house.app.gateway.sockets and not house.app.gateway.streams)
         await eventually(lambda: not house.runtime.snapshot().pending)

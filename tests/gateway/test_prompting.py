@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from flue_actors.definition.agent import AgentConfig, AgentContext, create_agent
 from flue_actors.definition.guards import Principal, bearer
@@ -87,7 +88,7 @@ async def test_a_failed_turn_answers_its_own_type() -> None:
 
 async def test_a_silent_stream_has_a_heartbeat() -> None:
     async with (
-        serving_house(limits={"heartbeat": 0.05}, settings=BRIEF) as house,
+        serving_house(settings=replace(BRIEF, heartbeat=0.05)) as house,
         connected(house.address) as connection,
     ):
         await connection.send(prompt(HERE, "hang", SSE))

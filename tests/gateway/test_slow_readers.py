@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flue_actors.definition.settings import Settings
 from flue_actors.gateway.socket_channel import SocketProtocol
 from tests.gateway.house import House, agent, eventually, serving_house
 from tests.gateway.test_prompting import SSE, parse
@@ -52,7 +53,7 @@ async def a_stream(connection: Connection, message: str = "hi") -> None:
 
 @pytest.mark.parametrize("open_with", [a_socket, a_stream])
 async def test_a_reader_that_never_reads_is_cut_off_and_others_are_served(open_with: Any) -> None:
-    async with serving_house(WIDE, agent("other"), limits={"stall_timeout": 0.3}) as house:
+    async with serving_house(WIDE, agent("other"), settings=Settings(stall_timeout=0.3)) as house:
         async with deaf(house) as connection:
             await open_with(connection, "x" * 900_000)
             await eventually(lambda: _stalled(house))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -120,7 +121,7 @@ async def test_a_busy_instance_can_be_left_alone() -> None:
 
 
 async def test_more_requests_than_a_socket_may_have_are_refused() -> None:
-    async with serving_house(settings=BRIEF, limits={"max_in_flight": 2}) as house, talking(house) as socket:
+    async with serving_house(settings=replace(BRIEF, max_in_flight=2)) as house, talking(house) as socket:
         for request_id in "abc":
             await ask(socket, request_id, "hang")
         assert (await outcome(socket, "c"))["error"]["type"] == "queue_full"
@@ -254,7 +255,7 @@ async def test_credentials_that_run_out_close_the_socket() -> None:
         request.expires_at = time.time() + 0.2
         return await call_next()
 
-    async with serving_house(agent("echo", websocket=brief), limits={"head_timeout": 1.0}) as house:
+    async with serving_house(agent("echo", websocket=brief), settings=Settings(head_timeout=1.0)) as house:
         async with talking(house) as socket:
             assert await close_code(socket) == 1008
 
