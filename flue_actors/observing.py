@@ -27,19 +27,25 @@ class Feed:
     It lives while the instance has work under way or somebody reads; an idle instance has none.
     """
 
-    __slots__ = ("_base", "_capacity", "_events", "_readers")
+    __slots__ = ("_base", "_capacity", "_events", "_readers", "_watched")
 
     def __init__(self, capacity: int = RING_EVENTS) -> None:
         self._capacity = capacity
         self._events: deque[Event] = deque(maxlen=capacity)
         self._base = 0  # position of the ring's first event since the feed began
         self._readers: dict[str, list[Subscription]] = {}
+        self._watched: set[str] = set()
 
     def subscribe(self, submission_id: str) -> "Subscription":
         """A cursor over the events of one submission, from now on."""
+        self._watched.add(submission_id)
         reader = Subscription(self, submission_id, self._base + len(self._events))
         self._readers.setdefault(submission_id, []).append(reader)
         return reader
+
+    def is_watched(self, submission_id: str) -> bool:
+        """True once somebody has read this submission's events, even if they left: they may come back for the rest."""
+        return submission_id in self._watched
 
     def append(self, submission_id: str, event: Event) -> None:
         """Add an event; wakes the submission's readers, waits for none."""

@@ -77,3 +77,10 @@ async def test_a_closed_reader_is_woken_no_more() -> None:
     feed.append("a", delta("a", 1))
     await asyncio.sleep(0)
     assert woken == []
+
+
+def test_a_feed_remembers_who_was_watched_also_after_the_reader_left() -> None:
+    feed = Feed()
+    feed.subscribe("a").close()
+    assert feed.is_watched("a")
+    assert not feed.is_watched("b")
