@@ -85,6 +85,8 @@ class ModelCall:
                 async with IdleTimeout(seconds) as idle, aclosing(self._resolved.client.stream(request)) as stream:
                     async for event in stream:
                         idle.touch()
+                        if isinstance(event, TextDelta) and not event.text:
+                            continue  # at work on something it does not show
                         if not partial.begun:
                             self._begin(partial)
                         if isinstance(event, TextDelta):
