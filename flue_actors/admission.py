@@ -13,13 +13,7 @@ import msgspec
 
 from flue_actors.agent_ref import IfBusy
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import (
-    DrainingError,
-    InvalidRequestError,
-    OverloadedError,
-    QueueFullError,
-    SessionBusyError,
-)
+from flue_actors.errors import InvalidRequestError, OverloadedError, QueueFullError, SessionBusyError
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Committed, Submission
@@ -31,14 +25,13 @@ _SMOOTHING: Final = 0.1
 
 
 class Admission:
-    """Lets inputs in, while `open`. ``deliver`` gets each one once it is durable, in acceptance order."""
+    """Lets inputs in. ``deliver`` gets each one once it is durable, in acceptance order."""
 
     def __init__(self, services: Services, instances: LiveInstances, deliver: Deliver) -> None:
         self._services = services
         self._instances = instances
         self._deliver = deliver
         self._seconds = 1.0  # moving average of how long an input takes
-        self.open = True
 
     async def admit(
         self,
@@ -59,8 +52,7 @@ class Admission:
             max_queued: The agent's own limit, instead of the settings'.
 
         Raises:
-            InvalidRequestError, SessionBusyError, QueueFullError, DrainingError, OverloadedError, StoreError:
-                Nothing was admitted.
+            InvalidRequestError, SessionBusyError, QueueFullError, OverloadedError, StoreError: Nothing was admitted.
         """
         check_instance_id(key.id)
         check_session_name(session)
@@ -85,7 +77,11 @@ class Admission:
                 accepted.set_result(None)
 
         write.add_done_callback(recorded)
-        await accepted
+        try:
+            await accepted
+        except asyncio.CancelledError:
+            pending.unwatch()
+            raise
         return pending
 
     def worked(self, seconds: float) -> None:
@@ -94,8 +90,6 @@ class Admission:
 
     def _check_room(self, key: AgentKey, session: str, if_busy: IfBusy, lane: bool, max_queued: int | None) -> None:
         settings = self._services.settings
-        if not self.open:
-            raise DrainingError(retry_after=ceil(settings.drain_timeout))
         if self._instances.pending >= settings.max_pending:
             raise OverloadedError(retry_after=1)
         instance = self._instances.get(key)

@@ -74,8 +74,8 @@ class AgentActor(Actor):
         started = asyncio.get_running_loop().time()
         try:
             await self._work(Operation(self._host.services, session, message), message)
-        except StoreError:
-            self._forget(name)  # what is in memory is no longer what is stored
+        except BaseException:
+            self._forget(name)  # what is in memory may be no longer what is stored
             raise
         finally:
             self._host.worked(asyncio.get_running_loop().time() - started)

@@ -42,7 +42,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class ModelCall:
-    """Calls one model for one operation. ``usage`` sums every try, also failed ones."""
+    """Calls one model for one operation. ``usage`` sums its whole replies; a failed try's is not known."""
 
     __slots__ = ("_emitter", "_resolved", "_services", "_tenant", "usage")
 
@@ -75,6 +75,9 @@ class ModelCall:
                 if delay is None:
                     raise
                 self._report_retry(attempt, delay, error)
+            except BaseException as error:
+                self._close(partial, "aborted" if isinstance(error, asyncio.CancelledError) else "error")
+                raise
             await asyncio.sleep(delay)
             attempt += 1
 
@@ -160,17 +163,21 @@ class ModelCall:
         )
 
     def _report_failure(self, partial: "_Partial", error: ModelError, started: float) -> None:
-        """Close what this try began, so that the feed stays well formed."""
-        content = (TextContent(text="".join(partial.text)),) if partial.text else ()
-        message = self._assistant(content, "error", ZERO)
-        if partial.begun:
-            self._emitter.emit(events.MessageEnd, message=message)
+        message = self._close(partial, "error")
         self._emitter.emit(
             events.Turn,
             **turn_account(message, started, asyncio.get_running_loop().time()),
             is_error=True,
             error=error.message,
         )
+
+    def _close(self, partial: "_Partial", stop_reason: StopReason) -> AssistantMessage:
+        """End the message this try began, so that the feed stays well formed."""
+        content = (TextContent(text="".join(partial.text)),) if partial.text else ()
+        message = self._assistant(content, stop_reason, ZERO)
+        if partial.begun:
+            self._emitter.emit(events.MessageEnd, message=message)
+        return message
 
     def _report_retry(self, attempt: int, delay: float, error: ModelError) -> None:
         attributes = {

@@ -45,7 +45,11 @@ class Feed:
 
     def is_watched(self, submission_id: str) -> bool:
         """True once somebody has read this submission's events, even if they left: they may come back for the rest."""
-        return submission_id in self._watched
+        return submission_id in self._watched or submission_id in self._readers
+
+    def forget(self, submission_id: str) -> None:
+        """It is settled: who reads it now may read to its end, nobody comes back."""
+        self._watched.discard(submission_id)
 
     def append(self, submission_id: str, event: Event) -> None:
         """Add an event; wakes the submission's readers, waits for none."""
@@ -172,24 +176,24 @@ class Observers:
     __slots__ = ("_observers",)
 
     def __init__(self) -> None:
-        self._observers: list[Observer] = []
+        self._observers: dict[object, Observer] = {}
 
     def __bool__(self) -> bool:
         return bool(self._observers)
 
     def add(self, observer: Observer) -> Unsubscribe:
         """Call ``observer`` with every event of the runtime, synchronously, in order."""
-        self._observers.append(observer)
+        added = object()  # the same function may observe twice
+        self._observers = {**self._observers, added: observer}
 
         def unsubscribe() -> None:
-            if observer in self._observers:
-                self._observers.remove(observer)
+            self._observers = {key: each for key, each in self._observers.items() if key is not added}
 
         return unsubscribe
 
     def emit(self, event: Event) -> None:
         """Show the event to everybody."""
-        for observer in self._observers:
+        for observer in self._observers.values():  # never changed in place: an observer may unsubscribe meanwhile
             try:
                 observer(event)
             except Exception:

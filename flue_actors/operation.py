@@ -5,6 +5,7 @@ durable, together with the outcome, before ``message_end``, the result, or ``idl
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from flue_actors.conversation.turn import Finish, Stop, TurnLoop, error_result
 from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.emitting import Emitter
-from flue_actors.errors import FencedError, TurnError
+from flue_actors.errors import FencedError, StoreError, TurnError
 from flue_actors.events import PublicError
 from flue_actors.messages import Message, TextContent, ToolResultMessage, UserMessage
 from flue_actors.model_call import ModelCall, Reply, turn_account
@@ -105,7 +106,7 @@ class Operation:
         open_calls = self._session.transcript.unanswered()
         entries = [self._add(error_result(call, UNKNOWN_OUTCOME, self._now()), "runtime", None) for call in open_calls]
         seq = self._session.next_seq()
-        await self._commit(
+        await self._conclude(
             self._append(*entries, settled_entry(seq, self._now(), self._submission.id, body)),
             Settle(
                 submission_id=self._submission.id,
@@ -133,20 +134,21 @@ class Operation:
     def _claim(self, agent: ResolvedAgent) -> None:
         """Start the attempt and record the input. Not awaited: the next write of this submission fails if it failed."""
         now = self._now()
-        self._attempt = self._submission.attempt + 1
+        message = self._input_message(now)
+        attempt = self._submission.attempt + 1
         fingerprint = agent.fingerprint
         claim = Claim(
             submission_id=self._submission.id,
-            attempt=self._attempt,
+            attempt=attempt,
             at=now,
             deadline=now + round(agent.durability.timeout * 1000),
             version=agent.version,
             fingerprint=fingerprint,
         )
-        freeze = self._session.freeze(fingerprint, instance_text(self._submission.key, now))
-        message = self._input_message(now)
         source = "prompt" if isinstance(message, UserMessage) else "dispatch"
         entry = self._session.add(message, source, submission_id=self._submission.id)
+        freeze = self._session.freeze(fingerprint, instance_text(self._submission.key, now))
+        self._attempt = attempt
         ops: list[Op] = [claim, self._append(entry)]
         if freeze is not None:
             ops.append(freeze)
@@ -209,7 +211,7 @@ class Operation:
         entry = self._add(reply.message, "model", reply.turn_id)
         body = self._settled_body("completed", step.stop_reason, None)
         settled = settled_entry(self._session.next_seq(), self._now(), self._submission.id, body)
-        await self._commit(
+        await self._conclude(
             self._append(entry, settled),
             Settle(
                 submission_id=self._submission.id,
@@ -242,8 +244,9 @@ class Operation:
         self._emitter.emit(events.Turn, **turn_account(reply.message, reply.started, ended), is_error=False)
 
     def _add(self, message: Message, source: Source, turn_id: str | None) -> Entry:
+        entry = self._session.add(message, source, submission_id=self._submission.id, turn_id=turn_id)
         self._added.append(message)
-        return self._session.add(message, source, submission_id=self._submission.id, turn_id=turn_id)
+        return entry
 
     def _append(self, *entries: Entry) -> Append:
         submission = self._submission
@@ -265,11 +268,22 @@ class Operation:
         Raises:
             StoreError: Refused. Of several failures the first one, which is why the others were refused.
         """
+        await self._durable(self._services.store.commit(self._services.fence, *ops))
+
+    async def _conclude(self, *ops: Op) -> None:
+        """`_commit` for the write that decides the outcome: a cancellation while it is written comes too late."""
+        write = self._services.store.commit(self._services.fence, *ops)
+        while not write.done():
+            with suppress(asyncio.CancelledError, StoreError):
+                await asyncio.shield(write)
+        await self._durable(write)
+
+    async def _durable(self, write: "asyncio.Future[Committed]") -> None:
         try:
-            await self._services.store.commit(self._services.fence, *ops)
+            await write
         except FencedError:
-            for write in self._unawaited:
-                if (reason := write.exception()) is not None:
+            for earlier in self._unawaited:
+                if (reason := earlier.exception()) is not None:
                     raise reason from None
             raise
         self._unawaited.clear()

@@ -14,7 +14,7 @@ from flue_actors.agent_ref import (
 from flue_actors.clock import iso
 from flue_actors.conversation.entries import is_message, read_message
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import InvalidRequestError
+from flue_actors.errors import InvalidRequestError, ReaderTooSlowError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
 from flue_actors.storage import Store
@@ -60,12 +60,18 @@ class LocalSessionRef:
     async def stream(
         self, message: str, *, if_busy: IfBusy = "queue", principal: Principal | None = None
     ) -> AsyncIterator[Event]:
-        """Send a message and watch it: every event until ``idle`` or ``error``."""
+        """Send a message and watch it: every event until ``idle`` or ``error``.
+
+        Raises:
+            ReaderTooSlowError: Events were lost, because they were not taken in time; the work goes on.
+        """
         pending = await self.submit(message, if_busy=if_busy, principal=principal, watch=True)
         with pending.feed as feed:
             async for batch in feed.batches():
                 for event in batch:
                     yield event
+            if feed.lagged:
+                raise ReaderTooSlowError
 
     async def submit(
         self, message: str, *, if_busy: IfBusy = "queue", principal: Principal | None = None, watch: bool = False

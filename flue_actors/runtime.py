@@ -5,6 +5,7 @@ async with Runtime(agents={"joke-teller": agent}, store=sqlite("x.db")) as runti
 """
 
 import asyncio
+import contextvars
 import logging
 import os
 import random
@@ -103,6 +104,7 @@ class Runtime:
         self._services: Services | None = None
         self._admission: Admission | None = None
         self._settling: set[asyncio.Task[None]] = set()
+        self._shutdown: asyncio.Task[None] | None = None
         self.redefine(agents or {})
 
     # -- definitions ----------------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ class Runtime:
 
         Raises:
             ConfigError: It was started before.
-            StoreError: The store cannot be used.
+            StoreError: The store cannot be used; it is closed again.
         """
         if self.state != "new":
             raise ConfigError("A runtime starts once; make a new one.")
@@ -185,26 +187,35 @@ class Runtime:
         except BaseException:
             self.state = "new"
             raise
-        await self._system.start()
-        await settle_leftovers(services)
-        await self._load_models()
+        try:
+            await self._system.start()
+            await settle_leftovers(services)
+            await self._load_models()
+        except BaseException:
+            await self._shut_down()
+            raise
         self._admission = Admission(services, self._instances, self._deliver)
         self.state = "running"
 
     async def stop(self) -> None:
         """Take no more work, let what runs finish within ``settings.drain_timeout``, settle the rest, close the store.
 
-        Idempotent.
+        Idempotent; everybody who calls it waits for the same end. Cancelling the caller does not stop it.
         """
-        if self.state != "running":
-            return
-        self.state = "draining"
-        await self._system.stop(timeout=self.settings.drain_timeout)
-        while self._settling:
-            await asyncio.wait(self._settling)
-        await self._models.aclose()
-        await self._store.close()
-        self.state = "stopped"
+        if self.state == "running":
+            self.state = "draining"
+            self._shutdown = asyncio.ensure_future(self._shut_down())
+        if self._shutdown is not None:
+            await asyncio.shield(self._shutdown)
+
+    async def _shut_down(self) -> None:
+        try:
+            await self._system.stop(timeout=self.settings.drain_timeout)
+            await self._instances.quiet()
+            await self._models.aclose()
+        finally:
+            await self._store.close()
+            self.state = "stopped"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -336,14 +347,22 @@ class Runtime:
             ConfigError: The definition is wrong; UnknownAgentError: it is gone.
         """
         key = pending.submission.key
-        definition = self.definition(key.agent)
-        agent = await definition.agent.resolve(
-            AgentContext(agent=key.agent, id=key.id, env=self._env, principal=pending.principal)
-        )
-        self._resolved[key.agent] = agent
-        return agent
+        agent = self.definition(key.agent).agent
+        given = AgentContext(agent=key.agent, id=key.id, env=self._env, principal=pending.principal)
+        self._resolved[key.agent] = resolved = agent.static or await self._initialize(agent, given)
+        return resolved
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    async def _initialize(self, agent: CreatedAgent, given: AgentContext) -> ResolvedAgent:
+        """An initializer is the user's code as a tool is, and gets as long as a tool."""
+        seconds = self.settings.tool_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await agent.resolve(given)
+        except TimeoutError:
+            message = f'The initializer of agent "{given.agent}" did not return within {seconds:g} seconds.'
+            raise ConfigError(message) from None
 
     def _make_system(self) -> ActorSystem:
         settings = self.settings
@@ -379,8 +398,11 @@ class Runtime:
 
     def _deliver(self, pending: Pending) -> None:
         """Put an accepted input into its instance's mailbox. However the mailbox ends it, it gets settled."""
-        key = pending.submission.key
-        reply = self._system.ref(key.agent, key.id).ask(pending, message_id=pending.submission_id)
+        submission = pending.submission
+        ask = self._system.ref(submission.key.agent, submission.key.id).ask
+        # Nobody waits for what is dispatched: sent from inside a turn, it is no part of that turn. A prompt is.
+        place = contextvars.Context() if submission.kind == "dispatch" else contextvars.copy_context()
+        reply = place.run(ask, pending, message_id=submission.id)
         reply.future.add_done_callback(lambda reply: self._answered(pending, reply))
 
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:

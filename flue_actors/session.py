@@ -65,8 +65,10 @@ class Session:
         self, message: Message, source: Source, *, submission_id: str | None = None, turn_id: str | None = None
     ) -> Entry:
         """Take a message into the transcript; the returned entry has to be committed in this order."""
+        entry = message_entry(self.seq + 1, message, source, submission_id=submission_id, turn_id=turn_id)
+        self.seq = entry.seq
         self.transcript.add(message)
-        return message_entry(self.next_seq(), message, source, submission_id=submission_id, turn_id=turn_id)
+        return entry
 
     def freeze(self, fingerprint: str, instance_text: str) -> PutKv | None:
         """Keep ``instance_text`` unless what is frozen still fits; the write to commit, if any."""

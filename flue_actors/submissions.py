@@ -45,6 +45,7 @@ class Pending:
         "first",
         "instance",
         "principal",
+        "settled",
         "started_at",
         "submission",
     )
@@ -58,6 +59,7 @@ class Pending:
         self.principal = principal
         self.first = instance.pending_in(submission.session) == 1  # nothing of its session is stored or under way
         self.started_at = 0  # milliseconds since the epoch; 0 until it runs
+        self.settled = False  # its outcome is known here
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
         self._outcome: asyncio.Future[PromptResult] | None = None
 
@@ -92,31 +94,36 @@ class Pending:
 
     def complete(self, result: PromptResult) -> None:
         """It is settled ``completed``. What settles first counts."""
-        if not self.outcome.done():
+        if self._settle():
             self.outcome.set_result(result)
-            self._instances.leave(self)
 
     def fail(self, error: FlueError) -> None:
         """It is settled ``failed`` or ``aborted``. What settles first counts."""
-        if not self.outcome.done():
+        if self._settle():
             self.outcome.set_exception(error)
-            self._instances.leave(self)
+
+    def _settle(self) -> bool:
+        """True when somebody may be told: what settles first counts, and an outcome that was given up is told to none."""
+        if self.settled:
+            return False
+        self.settled = True
+        self._instances.leave(self)
+        return not self.outcome.done()
 
     def begin(self, at_ms: int) -> None:
         """Its actor took it up."""
         self.started_at = at_ms
         self.instance.running.append(self)
 
-    @property
-    def settled(self) -> bool:
-        """True once its outcome is known here."""
-        return self._outcome is not None and self._outcome.done()
-
     def refuse(self) -> None:
         """It was never admitted: nobody has seen it."""
+        self.unwatch()
+        self._instances.leave(self)
+
+    def unwatch(self) -> None:
+        """Its sender left: nobody will read its events."""
         if self._subscription is not None:
             self._subscription.close()
-        self._instances.leave(self)
 
 
 def _retrieve(outcome: "asyncio.Future[PromptResult]") -> None:
@@ -159,10 +166,11 @@ class LiveInstance:
 class LiveInstances:
     """Every instance with work under way: memory follows live work, never ids ever seen."""
 
-    __slots__ = ("_instances", "pending")
+    __slots__ = ("_instances", "_quiet", "pending")
 
     def __init__(self) -> None:
         self._instances: dict[AgentKey, LiveInstance] = {}
+        self._quiet: asyncio.Future[None] | None = None
         self.pending = 0
 
     def __len__(self) -> int:
@@ -187,6 +195,15 @@ class LiveInstances:
         if pending in instance.running:
             instance.running.remove(pending)
         instance.remove(pending.submission.session)
+        instance.feed.forget(pending.submission_id)
         self.pending -= 1
         if instance.pending == 0:
             del self._instances[instance.key]
+        if self.pending == 0 and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is under way. For one waiter."""
+        while self.pending:
+            self._quiet = asyncio.get_running_loop().create_future()
+            await self._quiet

@@ -10,10 +10,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from flue_actors import events
 from flue_actors.conversation.turn import error_result, refused
 from flue_actors.definition.guards import Principal
-from flue_actors.definition.tools import Level, LogSink, Tool, ToolContext
+from flue_actors.definition.tools import Level, LogSink, Tool, ToolContext, shown_text
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ToolError
 from flue_actors.ids import AgentKey
@@ -23,7 +25,7 @@ from flue_actors.services import Services
 logger = logging.getLogger("flue_actors.tools")
 
 HANG_GRACE: Final = 5.0
-"""Seconds a timed-out tool gets to end after its cancellation; then its task is left to itself and counted."""
+"""Seconds a timed-out tool gets to end after its cancellation; then its task is left to itself."""
 
 
 class ToolRunner:
@@ -55,7 +57,7 @@ class ToolRunner:
         tasks = [asyncio.ensure_future(self._attend(call)) for call in calls]
         try:
             return tuple(await asyncio.gather(*tasks))
-        except asyncio.CancelledError:
+        except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -110,7 +112,7 @@ class ToolRunner:
             raise
         except BaseException as error:  # also SystemExit: a tool must not end the process
             logger.warning("tool %s of %s raised", call.name, self._key, exc_info=error)
-            return self._error(call, f"{type(error).__name__}: {error}")
+            return self._error(call, _words(error))
         return ToolResultMessage(
             tool_call_id=call.id,
             tool_name=call.name,
@@ -134,13 +136,29 @@ class ToolRunner:
         loop = asyncio.get_running_loop()
 
         def sink(level: Level, message: str, attributes: dict[str, Any]) -> None:
-            # A sync tool logs from its thread.
-            emit = functools.partial(
-                self._emitter.emit, events.Log, level=level, message=message, attributes=attributes
-            )
+            # A sync tool logs from its thread, and goes on changing what it logged.
+            line = {"level": level, "message": shown_text(message), "attributes": _plain(attributes)}
+            emit = functools.partial(self._emitter.emit, events.Log, **line)
             loop.call_soon_threadsafe(emit)
 
         return sink
 
     def _error(self, call: ToolCall, text: str) -> ToolResultMessage:
-        return error_result(call, text, self._services.clock.now_ms())
+        return error_result(call, shown_text(text), self._services.clock.now_ms())
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says. Its own ``__str__`` may raise."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception:  # noqa: BLE001  # the error that counts is logged
+        return name
+
+
+def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes as JSON says them; a copy. What JSON cannot say is shown as Python writes it."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(attributes, enc_hook=repr))
+    except (TypeError, ValueError, RecursionError):
+        return {shown_text(str(name)): shown_text(repr(value)) for name, value in attributes.items()}

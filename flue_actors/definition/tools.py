@@ -249,19 +249,24 @@ def _text(result: Any) -> str:
     if isinstance(result, bytes | bytearray | memoryview):
         raise ToolError("The tool answered bytes; it has to answer text or JSON.")
     try:
-        encoded = result.encode(errors="replace") if isinstance(result, str) else _json(result)
+        return shown_text(result if isinstance(result, str) else _json(result))
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolError(f"The tool's answer cannot be written as JSON ({type(error).__name__}).") from error
+
+
+def shown_text(text: str) -> str:
+    """The text as a model or a reader of events can be shown it: valid Unicode, at most `TOOL_TEXT_LIMIT` bytes."""
+    encoded = text.encode(errors="replace")
     if len(encoded) <= TOOL_TEXT_LIMIT:
         return encoded.decode()
     shown = encoded[:TOOL_TEXT_LIMIT].decode(errors="ignore")
     return f"{shown}\n[cut: {len(encoded)} bytes in all, {TOOL_TEXT_LIMIT} shown]"
 
 
-def _json(value: Any) -> bytes:
+def _json(value: Any) -> str:
     """JSON that says what the tool said: not null for NaN, nor base64 for bytes, as msgspec would write by itself."""
     plain = msgspec.to_builtins(value, enc_hook=_encode_other, builtin_types=(bytes, bytearray))
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _encode_other(value: Any) -> Any:

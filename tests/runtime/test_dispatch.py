@@ -1,13 +1,24 @@
+import asyncio
 from typing import Any
 
 import pytest
 
-from flue_actors import AgentConfig, AgentContext, Principal, create_agent, dispatch, memory_store, observe, tool
+from flue_actors import (
+    AgentConfig,
+    AgentContext,
+    Durability,
+    Principal,
+    create_agent,
+    dispatch,
+    memory_store,
+    observe,
+    tool,
+)
 from flue_actors.errors import InvalidRequestError, NoRuntimeError, UnknownAgentError
-from flue_actors.messages import SignalMessage, text_of
+from flue_actors.messages import AssistantMessage, SignalMessage, ToolCall, text_of
 from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
-from tests.runtime.support import running
+from tests.runtime.support import running, virtual_time
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
 
@@ -129,3 +140,40 @@ async def test_the_principal_reaches_the_initializer_and_the_row() -> None:
         row = await settled(runtime, receipt.submission_id)
     assert seen[0] == who
     assert b"ada" in row.principal
+
+
+async def test_a_tool_may_dispatch_to_its_own_instance() -> None:
+    receipts: list[str] = []
+
+    @tool
+    async def remind_me() -> str:
+        """Send this agent an event."""
+        receipt = await dispatch("agent", id="u1", input={"type": "reminder"})
+        receipts.append(receipt.submission_id)
+        return "will do"
+
+    model = ScriptedModel([ToolCall(id="1", name="remind_me", arguments={}), "done", "reminded", "after"])
+    async with running(create_agent(model=model, instructions="", tools=[remind_me])) as runtime:
+        assert (await runtime.ref("agent", "u1").prompt("go")).text == "done"
+        row = await settled(runtime, receipts[0])
+    assert (row.outcome, b"reminded" in row.result) == ("completed", True)
+
+
+@virtual_time
+async def test_what_a_tool_dispatches_does_not_share_the_budget_of_its_turn() -> None:
+    @tool
+    async def delegate() -> str:
+        """Have another instance work on it."""
+        await dispatch("worker", id="w", input={})
+        return "delegated"
+
+    boss = ScriptedModel([ToolCall(id="1", name="delegate", arguments={}), "done"])
+    agents = {
+        "boss": create_agent(model=boss, instructions="", tools=[delegate], durability=Durability(timeout=5)),
+        "worker": create_agent(model="scripted/paced?deltas=20&rate=1", instructions=""),
+    }
+    async with Runtime(agents) as runtime:
+        await runtime.ref("boss", "b").prompt("go")
+        await asyncio.sleep(100)
+        history = await runtime.ref("worker", "w").history()
+    assert [type(entry.message) for entry in history] == [SignalMessage, AssistantMessage]

@@ -84,3 +84,12 @@ def test_a_feed_remembers_who_was_watched_also_after_the_reader_left() -> None:
     feed.subscribe("a").close()
     assert feed.is_watched("a")
     assert not feed.is_watched("b")
+
+
+def test_a_settled_submission_is_watched_only_by_who_reads_it_still() -> None:
+    feed = Feed()
+    reader = feed.subscribe("a")
+    feed.forget("a")
+    assert feed.is_watched("a")
+    reader.close()
+    assert not feed.is_watched("a")

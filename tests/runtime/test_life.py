@@ -1,14 +1,25 @@
 import asyncio
 import logging
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from flue_actors import create_agent, memory_store, sqlite
+from flue_actors import AgentConfig, AgentContext, create_agent, memory_store, sqlite, tool
 from flue_actors.definition.settings import Settings
-from flue_actors.errors import ConfigError, DrainingError, InterruptedTurnError, UnknownAgentError
+from flue_actors.errors import (
+    ConfigError,
+    DrainingError,
+    InternalError,
+    InterruptedTurnError,
+    ReaderTooSlowError,
+    StoreUnavailableError,
+    UnknownAgentError,
+)
 from flue_actors.events import Event, Idle, TurnRequest
 from flue_actors.ids import AgentKey
 from flue_actors.messages import SignalMessage
+from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Admit, Claim, Submission
 from tests.runtime.support import kinds, running, virtual_time, watch
@@ -178,3 +189,143 @@ async def test_the_conversation_survives_in_a_file(tmp_path: object) -> None:
     for expected in ("(1 messages)", "(3 messages)"):
         async with running(ECHO, store=sqlite(f"{tmp_path}/x.db")) as runtime:
             assert expected in (await runtime.ref("agent", "u1").prompt("hello")).text
+
+
+@virtual_time
+async def test_stop_settles_even_what_ignores_its_cancellation(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    over = asyncio.Event()
+
+    @tool
+    async def deaf() -> str:
+        """Never listen."""
+        while not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+        return "late"
+
+    store = memory_store()
+    agent = create_agent(model="scripted/echo", instructions="", tools=[deaf])
+    runtime = Runtime({"agent": agent}, store=store, settings=Settings(drain_timeout=1))
+    await runtime.start()
+    pending = await runtime.ref("agent", "u1").submit("call deaf {}")
+    await asyncio.sleep(1)
+    await runtime.stop()
+    with pytest.raises(InterruptedTurnError):
+        await pending.result()
+    await store.open()
+    assert await store.unsettled() == []
+    over.set()
+
+
+class BrokenStore:
+    """A memory store that cannot say what an earlier process left."""
+
+    def __init__(self) -> None:
+        self._store = memory_store()
+
+    async def unsettled(self) -> list[Submission]:
+        raise StoreUnavailableError
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+async def test_a_start_that_fails_gives_the_store_back() -> None:
+    store: Any = BrokenStore()
+    with pytest.raises(StoreUnavailableError):
+        await Runtime({"agent": ECHO}, store=store).start()
+    with pytest.raises(StoreUnavailableError):
+        await store.submission("sub_1")  # closed
+
+
+async def test_a_model_client_that_cannot_be_closed_does_not_keep_the_store() -> None:
+    class Broken(ScriptedModel):
+        async def aclose(self) -> None:
+            raise RuntimeError("the connection is gone")
+
+    store = memory_store()
+    runtime = Runtime({"agent": create_agent(model="own/x", instructions="")}, store=store)
+    runtime.register_client("own", lambda: Broken(["hello"]))
+    await runtime.start()
+    await runtime.ref("agent", "u1").prompt("hi")
+    with pytest.raises(RuntimeError):
+        await runtime.stop()
+    assert runtime.state == "stopped"
+    with pytest.raises(StoreUnavailableError):
+        await store.unsettled()
+
+
+@virtual_time
+async def test_a_stop_goes_on_without_the_one_who_asked_and_others_wait_for_its_end() -> None:
+    runtime = Runtime({"agent": SLOW})
+    await runtime.start()
+    await runtime.ref("agent", "u1").submit("hello")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(runtime.stop(), 0.5)
+    await runtime.stop()
+    assert runtime.state == "stopped"
+
+
+@virtual_time
+async def test_an_initializer_that_hangs_fails_its_input_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+    @create_agent
+    async def agent(ctx: AgentContext) -> AgentConfig:
+        if not hung:
+            hung.append(True)
+            await asyncio.Event().wait()
+        return AgentConfig(model="scripted/echo", instructions="")
+
+    hung: list[bool] = []
+    async with running(agent) as runtime:
+        with pytest.raises(InternalError):
+            await runtime.ref("agent", "u1").prompt("one")
+        assert "two" in (await runtime.ref("agent", "u1").prompt("two")).text
+
+
+async def test_an_observer_that_leaves_takes_nothing_from_the_others() -> None:
+    async with running(ECHO) as runtime:
+        seen: list[Event] = []
+        leave = runtime.observe(lambda _: leave())
+        runtime.observe(seen.append)
+        await runtime.ref("agent", "u1").prompt("hello")
+    assert [event.event_index for event in seen] == list(range(len(seen)))
+
+
+async def test_observing_twice_and_leaving_twice_are_told_apart() -> None:
+    async with running(ECHO) as runtime:
+        seen: list[Event] = []
+        leave = runtime.observe(seen.append)
+        runtime.observe(seen.append)
+        leave()
+        leave()
+        await runtime.ref("agent", "u1").prompt("hello")
+    assert sum(isinstance(event, Idle) for event in seen) == 1
+
+
+async def test_a_stream_that_lost_events_says_so() -> None:
+    paced = create_agent(model="scripted/paced?deltas=9000&rate=0&size=1", instructions="")
+    async with running(paced) as runtime:
+        with pytest.raises(ReaderTooSlowError):
+            await watch(runtime.ref("agent", "u1"), "hello")
+
+
+@virtual_time
+async def test_a_sender_who_left_while_it_was_accepted_is_not_kept_as_a_reader() -> None:
+    agent = create_agent(model="scripted/echo", instructions="", concurrency="session")
+    store = memory_store()
+    async with running(agent, store=store) as runtime:
+        ref = runtime.ref("agent", "u1")
+        await ref.prompt("so that its sessions run side by side")
+        await ref.session("busy").submit("hang")
+        sending = asyncio.ensure_future(ref.session("left").submit("hello", watch=True))
+        await asyncio.sleep(0)
+        (_, left) = await store.unsettled()
+        sending.cancel()
+        await asyncio.sleep(10)
+        live = runtime.live(AgentKey("agent", "u1"))
+        assert [row.session for row in await store.unsettled()] == ["busy"]
+        assert live is not None
+        assert not live.feed.is_watched(left.id)

@@ -2,11 +2,13 @@ import asyncio
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from flue_actors import AgentConfig, AgentContext, Tool, ToolContext, create_agent, define_tool, memory_store, tool
 from flue_actors.definition.settings import Settings
-from flue_actors.errors import InternalError, TurnLimitError
+from flue_actors.errors import InternalError, ToolError, TurnLimitError
+from flue_actors.events import Log
 from flue_actors.messages import AssistantMessage, ToolResultMessage, text_of
 from flue_actors.runtime import Runtime
 from tests.runtime.support import kinds, running, virtual_time, watch
@@ -255,3 +257,52 @@ async def test_an_input_beyond_its_time_budget_fails_and_the_next_one_runs() -> 
         with pytest.raises(DeadlineExceededError):
             await ref.prompt("hang")
         assert (await ref.prompt("hello")).text.startswith("echo: hello")
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (FileNotFoundError("data/\udcff"), "FileNotFoundError: data/?"),
+        (ToolError("\ud800"), "?"),
+        (Unspeakable(), "Unspeakable"),
+        (ValueError("x" * 1_000_000), "ValueError: xxx"),
+    ],
+)
+async def test_whatever_an_exception_says_the_model_can_be_shown_it(error: Exception, shown: str) -> None:
+    @tool
+    async def fail() -> str:
+        """Fail."""
+        raise error
+
+    async with running(agent_with(fail)) as runtime:
+        (result,) = await results(runtime, "call fail {}")
+    assert result.is_error
+    assert text_of_result(result).startswith(shown)
+    assert len(text_of_result(result)) < 60_000
+
+
+def text_of_result(result: ToolResultMessage) -> str:
+    return "".join([block.text for block in result.content])
+
+
+async def test_whatever_a_tool_logs_can_be_sent() -> None:
+    @tool
+    async def talk(ctx: ToolContext) -> str:
+        """Log."""
+        items = [1]
+        ctx.log.info("\ud800", items=items, odd=object(), text="fine")
+        ctx.log.info("again", bad="\ud800")
+        items.append(2)
+        return "talked"
+
+    async with running(agent_with(talk)) as runtime:
+        logs = [event for event in await watch(runtime.ref("agent", "u1"), "call talk {}") if isinstance(event, Log)]
+    first, second = [msgspec.json.decode(msgspec.json.encode(event)) for event in logs]
+    assert (first["message"], first["attributes"]["items"], first["attributes"]["text"]) == ("?", [1], "fine")
+    assert "object" in first["attributes"]["odd"]
+    assert second["attributes"] == {"bad": "'\\ud800'"}

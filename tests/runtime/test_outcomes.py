@@ -1,0 +1,194 @@
+"""One outcome: what the caller is told, what the row says and what the feed ends with are the same, whatever hits when."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from flue_actors import Durability, create_agent, memory_store, tool
+from flue_actors.agent_ref import Submitted
+from flue_actors.clock import SystemClock
+from flue_actors.definition.settings import Settings
+from flue_actors.errors import FlueError, InternalError
+from flue_actors.events import ErrorEvent, Event, Idle, MessageEnd, MessageStart, ModelName, Operation, PromptResult
+from flue_actors.ids import AgentKey, Ids
+from flue_actors.messages import AssistantMessage, TextContent, ToolCall, Usage
+from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
+from flue_actors.models.registry import ModelRegistry
+from flue_actors.models.scripted import ScriptedModel
+from flue_actors.observing import Observers
+from flue_actors.runtime import Runtime
+from flue_actors.services import Services
+from flue_actors.settling import settle_unworked
+from flue_actors.storage import Admit, Claim, Committed, Fence, Op, Settle, Store, Submission
+from flue_actors.submissions import LiveInstances, Pending
+from tests.runtime.support import virtual_time
+
+DELAY = 0.3
+
+
+class SlowStore:
+    """A memory store whose commits take `DELAY` seconds each, in order."""
+
+    def __init__(self) -> None:
+        self._store = memory_store()
+        self._busy: asyncio.Future[Any] | None = None
+
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
+        done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        self._busy = asyncio.ensure_future(self._apply(self._busy, done, fence, ops))
+        return done
+
+    async def _apply(self, before: Any, done: "asyncio.Future[Committed]", fence: Fence, ops: Any) -> None:
+        if before is not None:
+            await before
+        await asyncio.sleep(DELAY)
+        outcome = self._store.commit(fence, *ops)
+        if done.cancelled():
+            return
+        if (error := outcome.exception()) is not None:
+            done.set_exception(error)
+            done.exception()
+        else:
+            done.set_result(outcome.result())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+async def slow_answer(_: ModelRequest) -> AsyncIterator[ModelEvent]:
+    for letter in "abc":
+        await asyncio.sleep(0.25)
+        yield TextDelta(letter)
+    yield ReplyDone(content=(TextContent(text="abc"),), stop_reason="stop", usage=Usage())
+
+
+@tool
+async def nap() -> str:
+    """Sleep."""
+    await asyncio.sleep(0.5)
+    return "rested"
+
+
+async def everybody_says_the_same(*, hit_after: float | None = None, timeout: float = 1000) -> None:
+    """One prompt with a tool; the runtime stops at ``hit_after``, or the input's budget ends."""
+    store: Any = SlowStore()
+    model = ScriptedModel([ToolCall(id="1", name="nap", arguments={}), slow_answer])
+    agent = create_agent(model=model, instructions="", tools=[nap], durability=Durability(timeout=timeout))
+    runtime = Runtime({"agent": agent}, store=store, settings=Settings(drain_timeout=0))
+    await runtime.start()
+    pending = await runtime.ref("agent", "u1").submit("go", watch=True)
+    watching = asyncio.ensure_future(all_events(pending))
+    if hit_after is not None:
+        await asyncio.sleep(hit_after)
+        await runtime.stop()
+    try:
+        told = (await pending.result()).text
+    except FlueError as error:
+        told = error.type
+    events = await asyncio.wait_for(watching, 10)
+    await runtime.stop()
+    await store.open()
+    row = await store.submission(pending.submission_id)
+    assert row.status == "settled"
+    assert told == (msgspec.json.decode(row.result)["text"] if row.result else msgspec.json.decode(row.error)["type"])
+    assert isinstance(events[-1], Idle if row.outcome == "completed" else ErrorEvent)
+    if row.outcome == "completed":
+        assert any(isinstance(event, Operation) and event.result for event in events)
+
+
+async def all_events(pending: Submitted) -> list[Event]:
+    return [event async for batch in pending.feed.batches() for event in batch]
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+
+@virtual_time
+async def test_an_input_whose_budget_ends_at_any_moment_has_one_outcome() -> None:
+    for tenth in range(1, 35):
+        await everybody_says_the_same(timeout=tenth / 10)
+
+
+@virtual_time
+async def test_an_input_that_a_stop_hits_at_any_moment_has_one_outcome() -> None:
+    for tenth in range(1, 35):
+        await everybody_says_the_same(hit_after=tenth / 10)
+
+
+def submission(id: str) -> Submission:
+    return Submission(
+        id=id, key=AgentKey("agent", "u1"), session="default", kind="direct", payload=b"{}", accepted_at=1
+    )
+
+
+async def services_of(store: Store) -> Services:
+    return Services(
+        store=store,
+        fence=await store.open(),
+        models=ModelRegistry(),
+        settings=Settings(),
+        observers=Observers(),
+        clock=SystemClock(),
+        ids=Ids(),
+        rng=random.Random(),
+        run_blocking=asyncio.to_thread,
+    )
+
+
+class MovingStore:
+    """A memory store in which a fenced attempt makes one more write behind every look at its row."""
+
+    def __init__(self, *moves: Op) -> None:
+        self._store = memory_store()
+        self.moves = list(moves)
+        self.fence = Fence()
+
+    async def submission(self, submission_id: str) -> Submission | None:
+        row = await self._store.submission(submission_id)
+        if self.moves:
+            await self._store.commit(self.fence, self.moves.pop(0))
+        return row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+async def test_an_attempt_that_goes_on_while_it_is_settled_elsewhere_does_not_change_what_is_said() -> None:
+    result = PromptResult(text="done after all", usage=Usage(), model=ModelName("scripted", "x"))
+    store: Any = MovingStore(
+        Claim(submission_id="sub_1", attempt=1, at=2),
+        Settle(submission_id="sub_1", attempt=1, outcome="completed", at=3, result=msgspec.json.encode(result)),
+    )
+    services = await services_of(store)
+    store.fence = services.fence
+    pending = Pending(submission("sub_1"), LiveInstances(), principal=None, watch=True)
+    await store.commit(services.fence, Admit(pending.submission))
+    await settle_unworked(services, pending, InternalError())
+    assert (await pending.result()).text == "done after all"
+    assert [type(event) for event in pending.feed.take()] == [Idle]
+
+
+async def test_giving_up_an_outcome_leaves_nothing_under_way() -> None:
+    instances = LiveInstances()
+    pending = Pending(submission("sub_1"), instances, principal=None, watch=False)
+    pending.outcome.cancel()
+    pending.fail(InternalError())
+    assert (instances.pending, len(instances)) == (0, 0)
+
+
+@virtual_time
+async def test_a_reply_that_is_cut_off_ends_its_message() -> None:
+    agent = create_agent(model="scripted/echo?rate=1&size=1", instructions="", durability=Durability(timeout=3.5))
+    async with Runtime({"agent": agent}) as runtime:
+        events = [event async for event in runtime.ref("agent", "u1").stream("hello")]
+    messages = [event for event in events if isinstance(event, MessageStart | MessageEnd)]
+    assert [type(event) for event in messages] == [MessageStart, MessageEnd]
+    assert isinstance(messages[1].message, AssistantMessage)
+    assert messages[1].message.stop_reason == "aborted"
