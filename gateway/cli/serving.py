@@ -95,15 +95,14 @@ def _take_up(live: LiveProject, names: str) -> None:
 
 async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:
     settings = opened.settings
-    async with opened.runtime:
-        await serve(
-            opened.runtime,
-            host=settings.host,
-            port=settings.port,
-            app=app,
-            dev=dev,
-            on_listening=partial(_announce, opened),
-        )
+    await serve(  # which starts the runtime, so that both stop in one drain
+        opened.runtime,
+        host=settings.host,
+        port=settings.port,
+        app=app,
+        dev=dev,
+        on_listening=partial(_announce, opened),
+    )
 
 
 def _announce(opened: OpenProject, host: str, port: int) -> None:

@@ -1,0 +1,92 @@
+"""How a server in a process of its own stops: everybody who waits is told, and the log has no tracebacks."""
+
+import json
+import signal
+import time
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.support.served import Answer, Served, copy_of_examples, served
+
+AGENT = "/agents/joke-teller/{id}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_of_examples(tmp_path)
+
+
+def last_event(server: Served, id: str, message: str) -> dict[str, Any]:
+    """The last event of the message's stream."""
+    request = Request(
+        server.url + AGENT.format(id=id),
+        data=json.dumps({"message": message}).encode(),
+        headers={"content-type": "application/json", "accept": "text/event-stream"},
+    )
+    with urlopen(request, timeout=20) as response:
+        lines = [line for line in response.read().decode().splitlines() if line.startswith("data: ")]
+    return json.loads(lines[-1].removeprefix("data: "))
+
+
+class Waiting:
+    """Three callers whose messages run, one by each transport, and one more whose message waits behind the first."""
+
+    def __init__(self, server: Served, pool: ThreadPoolExecutor) -> None:
+        self._server = server
+        self.json: Future[Answer] = pool.submit(server.prompt, "joke-teller", "json", "hang")
+        self._until("json", "running", 0)
+        self.queued: Future[Answer] = pool.submit(server.prompt, "joke-teller", "json", "Hello!")
+        self._until("json", "running", 1)
+        self.stream: Future[dict[str, Any]] = pool.submit(last_event, server, "stream", "hang")
+        self._until("stream", "running", 0)
+        self.socket: Future[list[dict[str, Any]]] = pool.submit(
+            server.prompt_over_socket, "joke-teller", "socket", "hang"
+        )
+        self._until("socket", "running", 0)
+
+    def told(self) -> list[tuple[Any, ...]]:
+        """What each of them was told."""
+        answers = [each.result(20) for each in (self.json, self.queued)]
+        stream, frame = self.stream.result(20), self.socket.result(20)[-1]
+        return [
+            *[(answer.status, answer.body["error"]["type"]) for answer in answers],
+            (stream["type"], stream["error"]["type"]),
+            (frame["type"], frame["requestId"], frame["error"]["type"]),
+        ]
+
+    def _until(self, id: str, state: str, queued: int) -> None:
+        deadline = time.monotonic() + 10
+        while True:
+            now = self._server.request("GET", AGENT.format(id=id) + "/status").body
+            if (now["state"], now["queued"]) == (state, queued):
+                return
+            assert time.monotonic() < deadline, now
+
+
+TOLD = [
+    (503, "interrupted"),
+    (503, "interrupted"),
+    ("error", "interrupted"),
+    ("error", "1", "interrupted"),
+]
+
+
+@contextmanager
+def waited_for(project: Path, drain_timeout: str) -> Generator[tuple[Served, Waiting]]:
+    with served(project, env={"FLUE_DRAIN_TIMEOUT": drain_timeout}) as server, ThreadPoolExecutor() as pool:
+        yield server, Waiting(server, pool)
+
+
+def test_what_does_not_finish_in_time_is_interrupted_and_everybody_is_told_so(project: Path) -> None:
+    with waited_for(project, "0.3") as (server, waiting):
+        server.process.send_signal(signal.SIGTERM)
+        assert waiting.told() == TOLD
+        assert server.process.wait(10) == 0
+    assert "Traceback" not in "".join(server.output)
