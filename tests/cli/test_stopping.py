@@ -11,7 +11,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from websockets.sync.client import connect
 
 from tests.support.served import Answer, Served, copy_of_examples, served
 
