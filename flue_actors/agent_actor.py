@@ -70,7 +70,7 @@ class AgentActor(Actor):
         self._host.enter()
         message.begin(self._host.services.clock.now_ms())
         name = message.submission.session
-        session = await self._open(name, empty=message.first)
+        session = await self._open(message)
         started = asyncio.get_running_loop().time()
         try:
             await self._work(Operation(self._host.services, session, message), message)
@@ -108,18 +108,24 @@ class AgentActor(Actor):
         if isinstance(failure, ModelRefusedError):
             self._forget(operation.session_name)  # read anew, it leaves the refused input out
 
-    async def _open(self, name: str, *, empty: bool) -> Session:
+    async def _open(self, pending: Pending) -> Session:
+        name = pending.submission.session
         session = self._sessions.get(name)
         if session is None:
-            # A read costs a thread hop, 0.1 ms; an input that opens its session has nothing to read.
-            store = self._host.services.store
-            session = Session(self._key, name) if empty else await Session.load(store, self._key, name)
+            session = await self._load(pending)
             self._sessions[name] = session
             if len(self._sessions) > SESSIONS_IN_MEMORY:
                 self._sessions.popitem(last=False)
         else:
             self._sessions.move_to_end(name)
         return session
+
+    async def _load(self, pending: Pending) -> Session:
+        name = pending.submission.session
+        if pending.first:
+            return Session(self._key, name)  # a read costs a thread hop, 0.1 ms, and there is nothing to read
+        await pending.instance.decided()
+        return await Session.load(self._host.services.store, self._key, name)
 
     def _forget(self, name: str) -> None:
         self._sessions.pop(name, None)

@@ -103,7 +103,6 @@ class Runtime:
         self._kinds: set[str] = set()  # names the actor system knows; they outlive a definition
         self._services: Services | None = None
         self._admission: Admission | None = None
-        self._settling: set[asyncio.Task[None]] = set()
         self._shutdown: asyncio.Task[None] | None = None
         self.redefine(agents or {})
 
@@ -409,8 +408,8 @@ class Runtime:
         error = reply.exception()
         if not pending.settled:
             task = asyncio.ensure_future(settle_unworked(self.services, pending, self._failure(error)))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            pending.instance.settling.add(task)
+            task.add_done_callback(pending.instance.settling.discard)
 
     def _failure(self, error: BaseException | None) -> FlueError:
         """What a submission that its actor could not settle is settled with."""

@@ -42,6 +42,7 @@ class Pending:
         "_instances",
         "_outcome",
         "_subscription",
+        "claimed",
         "first",
         "instance",
         "principal",
@@ -59,6 +60,7 @@ class Pending:
         self.principal = principal
         self.first = instance.pending_in(submission.session) == 1  # nothing of its session is stored or under way
         self.started_at = 0  # milliseconds since the epoch; 0 until it runs
+        self.claimed = False  # an attempt began: what it did is in the history
         self.settled = False  # its outcome is known here
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
         self._outcome: asyncio.Future[PromptResult] | None = None
@@ -135,13 +137,14 @@ def _retrieve(outcome: "asyncio.Future[PromptResult]") -> None:
 class LiveInstance:
     """What one instance has under way: created with its first input, dropped when nothing is left and nobody reads."""
 
-    __slots__ = ("_sessions", "feed", "key", "pending", "running")
+    __slots__ = ("_sessions", "feed", "key", "pending", "running", "settling")
 
     def __init__(self, key: AgentKey) -> None:
         self.key = key
         self.pending = 0
         self.feed = Feed()
         self.running: list[Pending] = []
+        self.settling: set[asyncio.Task[None]] = set()  # inputs that are settled past the actor
         self._sessions: dict[str, int] = {}
 
     def add(self, session: str) -> None:
@@ -157,6 +160,11 @@ class LiveInstance:
             self._sessions[session] = left
         else:
             del self._sessions[session]
+
+    async def decided(self) -> None:
+        """Wait until what is settled past the actor is: before that, an attempt that was fenced may still write."""
+        while self.settling:
+            await asyncio.wait(self.settling)
 
     def pending_in(self, session: str) -> int:
         """Inputs of one session under way."""

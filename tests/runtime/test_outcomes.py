@@ -13,7 +13,7 @@ from flue_actors import Durability, create_agent, memory_store, tool
 from flue_actors.agent_ref import Submitted
 from flue_actors.clock import SystemClock
 from flue_actors.definition.settings import Settings
-from flue_actors.errors import FlueError, InternalError
+from flue_actors.errors import DeadlineExceededError, FlueError, InternalError
 from flue_actors.events import ErrorEvent, Event, Idle, MessageEnd, MessageStart, ModelName, Operation, PromptResult
 from flue_actors.ids import AgentKey, Ids
 from flue_actors.messages import AssistantMessage, TextContent, ToolCall, Usage
@@ -120,6 +120,30 @@ async def test_an_input_whose_budget_ends_at_any_moment_has_one_outcome() -> Non
 async def test_an_input_that_a_stop_hits_at_any_moment_has_one_outcome() -> None:
     for tenth in range(1, 35):
         await everybody_says_the_same(hit_after=tenth / 10)
+
+
+@virtual_time
+async def test_who_comes_after_a_fenced_attempt_waits_for_its_last_write() -> None:
+    @tool
+    async def lingering() -> str:
+        """Need most of the grace to end."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(1 - DELAY / 2)
+        return "never"
+
+    store: Any = SlowStore()
+    model = ScriptedModel([ToolCall(id="1", name="lingering", arguments={}), "next"])
+    agent = create_agent(model=model, instructions="", tools=[lingering], durability=Durability(timeout=5))
+    async with Runtime({"agent": agent}, store=store, settings=Settings(cancel_grace=1)) as runtime:
+        ref = runtime.ref("agent", "u1")
+        first = await ref.submit("go")
+        second = await ref.submit("and then")
+        with pytest.raises(DeadlineExceededError):
+            await first.result()
+        assert (await second.result()).text == "next"
+        assert runtime.snapshot().actors.fenced == 1
 
 
 def submission(id: str) -> Submission:
