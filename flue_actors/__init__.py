@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from flue_actors.definition.tools import tool as tool
     from flue_actors.errors import Denied as Denied
     from flue_actors.errors import FlueError as FlueError
+    from flue_actors.errors import ToolError as ToolError
     from flue_actors.events import PromptResult as PromptResult
     from flue_actors.gateway.app import create_app as create_app
     from flue_actors.gateway.app import mount as mount
@@ -57,7 +58,7 @@ _HOMES = {
     "flue_actors.definition.project": ("AgentDefinition",),
     "flue_actors.definition.settings": ("Settings",),
     "flue_actors.definition.tools": ("Tool", "ToolContext", "define_tool", "tool"),
-    "flue_actors.errors": ("Denied", "FlueError"),
+    "flue_actors.errors": ("Denied", "FlueError", "ToolError"),
     "flue_actors.events": ("PromptResult",),
     "flue_actors.gateway.app": ("create_app", "mount"),
     "flue_actors.gateway.main": ("serve",),
@@ -87,6 +88,7 @@ __all__ = [
     "Settings",
     "Tool",
     "ToolContext",
+    "ToolError",
     "bearer",
     "configure_provider",
     "create_agent",

@@ -20,6 +20,7 @@ from flue_actors.storage import Admit, Committed, Submission
 from flue_actors.submissions import DispatchInput, Input, LiveInstances, Pending, encode_input
 
 Deliver = Callable[[Pending], None]
+_decode_principal = msgspec.json.Decoder(Principal).decode
 _encode = msgspec.json.Encoder().encode
 _SMOOTHING: Final = 0.1
 
@@ -83,6 +84,13 @@ class Admission:
             pending.unwatch()
             raise
         return pending
+
+    def resume(self, submission: Submission) -> None:
+        """Work on an input that an earlier process accepted; call in acceptance order."""
+        principal = None if submission.principal is None else _decode_principal(submission.principal)
+        pending = Pending(submission, self._instances, principal=principal, watch=False)
+        pending.first = False  # its session may have a history
+        self._deliver(pending)
 
     def worked(self, seconds: float) -> None:
         """An input took this long: what Retry-After is estimated from."""

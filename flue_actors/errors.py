@@ -222,6 +222,7 @@ class DeveloperError(FlueError):
     """The program that defines agents or embeds the runtime is wrong."""
 
     fault = "developer"
+    default_details = "Correct it and try again."
 
 
 class ConfigError(DeveloperError):
@@ -320,7 +321,10 @@ class InternalError(TurnError):
 
 
 class ToolError(FlueError):
-    """A tool call that failed in a way the model is told about; never seen on the wire by itself."""
+    """Raise it in a tool to tell the model what went wrong; whoever watches the turn sees the text too.
+
+    Of any other exception the model sees the class's name only: its text may hold a path or a key. The log has all of it.
+    """
 
     type = "tool_error"
 

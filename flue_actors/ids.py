@@ -106,7 +106,7 @@ def check_session_name(value: str) -> str:
 
 def _check_text(value: str, what: str) -> str:
     if not value.strip():
-        raise InvalidRequestError(f"The {what} is blank.", details=f"Send a {what} of 1 to {MAX_ID_BYTES} bytes.")
+        raise InvalidRequestError(f"The {what} is blank.", details=f"It has 1 to {MAX_ID_BYTES} bytes of UTF-8.")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -6,7 +6,6 @@ durable, together with the outcome, before ``message_end``, the result, or ``idl
 
 import asyncio
 from contextlib import suppress
-from typing import Final
 
 import msgspec
 
@@ -14,12 +13,12 @@ from flue_actors import events
 from flue_actors.clock import iso
 from flue_actors.conversation.entries import SettledBody, Source, settled_entry
 from flue_actors.conversation.outcome import ZERO, prompt_result
-from flue_actors.conversation.prompts import dispatch_signal, instance_text
-from flue_actors.conversation.turn import Finish, Stop, TurnLoop, error_result
+from flue_actors.conversation.prompts import dispatch_signal, instance_text, interrupted_signal
+from flue_actors.conversation.turn import Finish, Stop, TurnLoop, unknown_outcome
 from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.emitting import Emitter
-from flue_actors.errors import FencedError, StoreError, TurnError
+from flue_actors.errors import FencedError, InterruptedTurnError, StoreError, TurnError
 from flue_actors.events import PublicError
 from flue_actors.messages import Message, TextContent, ToolResultMessage, UserMessage
 from flue_actors.model_call import ModelCall, Reply, turn_account
@@ -29,8 +28,6 @@ from flue_actors.session import Session
 from flue_actors.storage import Append, Claim, Committed, Entry, Op, Outcome, Settle
 from flue_actors.submissions import DispatchInput, Pending, decode_input
 from flue_actors.tool_calls import ToolRunner
-
-UNKNOWN_OUTCOME: Final = "The work was stopped before this tool answered. Its outcome is unknown; it may have run."
 
 _encode = msgspec.json.Encoder().encode
 
@@ -104,7 +101,10 @@ class Operation:
         reason = events.OperationError(name=error.type, message=error.message)
         body = self._settled_body(outcome, error.type, reason)
         open_calls = self._session.transcript.unanswered()
-        entries = [self._add(error_result(call, UNKNOWN_OUTCOME, self._now()), "runtime", None) for call in open_calls]
+        entries = [self._add(unknown_outcome(call, self._now()), "runtime", None) for call in open_calls]
+        if isinstance(error, InterruptedTurnError):
+            signal = interrupted_signal(self._submission.id, self._submission.kind, error.type, self._now())
+            entries.append(self._add(signal, "runtime", None))
         seq = self._session.next_seq()
         await self._conclude(
             self._append(*entries, settled_entry(seq, self._now(), self._submission.id, body)),
@@ -149,6 +149,7 @@ class Operation:
         entry = self._session.add(message, source, submission_id=self._submission.id)
         freeze = self._session.freeze(fingerprint, instance_text(self._submission.key, now))
         self._attempt = attempt
+        self._pending.claimed = True
         ops: list[Op] = [claim, self._append(entry)]
         if freeze is not None:
             ops.append(freeze)

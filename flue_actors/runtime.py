@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Self, Unpack
 
 import msgspec
@@ -42,11 +42,11 @@ from flue_actors.models.limiter import LimiterStatistics
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.registry import ConnectionOptions, ModelRegistry, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
-from flue_actors.recovery import settle_leftovers
+from flue_actors.recovery import settle_interrupted
 from flue_actors.refs import LocalAgentRef
 from flue_actors.services import Services
-from flue_actors.settling import settle_unworked
-from flue_actors.storage import Store, StoreStatistics
+from flue_actors.settling import keep_for_next_start, settle_unworked
+from flue_actors.storage import Store, StoreStatistics, Submission
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 
 logger = logging.getLogger("flue_actors.runtime")
@@ -188,28 +188,36 @@ class Runtime:
             raise
         try:
             await self._system.start()
-            await settle_leftovers(services)
+            waiting = await settle_interrupted(services)
             await self._load_models()
         except BaseException:
             await self._shut_down()
             raise
         self._admission = Admission(services, self._instances, self._deliver)
         self.state = "running"
+        self._take_up(waiting)
 
-    async def stop(self) -> None:
-        """Take no more work, let what runs finish within ``settings.drain_timeout``, settle the rest, close the store.
+    async def stop(self, timeout: float | None = None) -> None:
+        """Take no more work, let what runs finish, settle what does not, and close the store.
 
-        Idempotent; everybody who calls it waits for the same end. Cancelling the caller does not stop it.
+        Inputs that were accepted and have not been begun stay in the store: the next start works on them. Idempotent;
+        everybody who calls it waits for the same end. Cancelling the caller does not stop it.
+
+        Args:
+            timeout: Seconds that running work may take; default ``settings.drain_timeout``. A second call with a
+                shorter one cuts the first one's short: 0 cancels what runs now.
         """
         if self.state == "running":
             self.state = "draining"
-            self._shutdown = asyncio.ensure_future(self._shut_down())
+            self._shutdown = asyncio.ensure_future(self._shut_down(timeout))
+        elif self.state == "draining" and timeout is not None:
+            await self._system.stop(timeout=timeout)
         if self._shutdown is not None:
             await asyncio.shield(self._shutdown)
 
-    async def _shut_down(self) -> None:
+    async def _shut_down(self, timeout: float | None = None) -> None:
         try:
-            await self._system.stop(timeout=self.settings.drain_timeout)
+            await self._system.stop(timeout=self.settings.drain_timeout if timeout is None else timeout)
             await self._instances.quiet()
             await self._models.aclose()
         finally:
@@ -387,13 +395,26 @@ class Runtime:
             run_blocking=self._system.run_blocking,
         )
 
+    def _take_up(self, waiting: list[Submission]) -> None:
+        """Work on what an earlier process accepted and had not begun, in the order of its acceptance."""
+        assert self._admission is not None
+        for submission in waiting:
+            if submission.key.agent in self._definitions:
+                self._admission.resume(submission)
+            else:
+                logger.warning(
+                    "submission %s waits: there is no agent %r any more", submission.id, submission.key.agent
+                )
+
     async def _load_models(self) -> None:
         """Load what the models known by now need: the first input would wait a second for it."""
         for definition in self.agents:
             static = definition.agent.static
             if static is not None:
-                with suppress(ConfigError):  # told to whoever sends this agent something; the others can work
+                try:
                     await self._models.prepare([static.model])
+                except ConfigError as error:  # the others can work
+                    logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
 
     def _deliver(self, pending: Pending) -> None:
         """Put an accepted input into its instance's mailbox. However the mailbox ends it, it gets settled."""
@@ -406,7 +427,11 @@ class Runtime:
 
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
         error = reply.exception()
-        if not pending.settled:
+        if pending.settled:
+            return
+        if self.draining and not pending.claimed:
+            keep_for_next_start(self.services, pending)
+        else:
             task = asyncio.ensure_future(settle_unworked(self.services, pending, self._failure(error)))
             pending.instance.settling.add(task)
             task.add_done_callback(pending.instance.settling.discard)

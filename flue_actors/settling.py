@@ -9,7 +9,7 @@ import logging
 import msgspec
 
 from flue_actors.clock import iso
-from flue_actors.errors import FencedError, FlueError, StoreError
+from flue_actors.errors import FencedError, FlueError, InterruptedTurnError, StoreError
 from flue_actors.events import ErrorEvent, Idle, PromptResult, PublicError
 from flue_actors.services import Services
 from flue_actors.storage import Settle, Submission
@@ -38,6 +38,22 @@ async def settle_unworked(services: Services, pending: Pending, error: FlueError
     else:
         pending.fail(error)
         last = ErrorEvent(error=shown)
+    _end_feed(services, pending, last)
+
+
+def keep_for_next_start(services: Services, pending: Pending) -> None:
+    """Leave an input that was not begun in the store, and tell whoever waits for it."""
+    error = InterruptedTurnError(
+        "The server stopped before it began to work on this message.",
+        details="It is kept, and worked on when the server starts again. There is no need to send it again.",
+    )
+    pending.fail(error)
+    _end_feed(
+        services, pending, ErrorEvent(error=PublicError(type=error.type, message=error.message, details=error.details))
+    )
+
+
+def _end_feed(services: Services, pending: Pending, last: Idle | ErrorEvent) -> None:
     submission = pending.submission
     event = msgspec.structs.replace(
         last,

@@ -112,7 +112,7 @@ class ToolRunner:
             raise
         except BaseException as error:  # also SystemExit: a tool must not end the process
             logger.warning("tool %s of %s raised", call.name, self._key, exc_info=error)
-            return self._error(call, _words(error))
+            return self._error(call, f"The tool failed ({type(error).__name__}).")
         return ToolResultMessage(
             tool_call_id=call.id,
             tool_name=call.name,
@@ -145,15 +145,6 @@ class ToolRunner:
 
     def _error(self, call: ToolCall, text: str) -> ToolResultMessage:
         return error_result(call, shown_text(text), self._services.clock.now_ms())
-
-
-def _words(error: BaseException) -> str:
-    """What an exception says. Its own ``__str__`` may raise."""
-    name = type(error).__name__
-    try:
-        return f"{name}: {error}"
-    except Exception:  # noqa: BLE001  # the error that counts is logged
-        return name
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,7 @@ class Core:
         self._armed = False
         self._sweeper: asyncio.TimerHandle | None = None
         self._changed: asyncio.Future[None] | None = None
+        self._patience = 0.0  # loop time until which a drain waits
 
     def start(self) -> None:
         """Take the running loop and the present context."""
@@ -340,6 +341,11 @@ class Core:
             self._sweeper.cancel()
             self._sweeper = None
 
+    def hurry(self, timeout: float) -> None:
+        """Shorten the wait of a drain that is under way."""
+        self._patience = min(self._patience, self.loop.time() + timeout)
+        self.came_to_rest()
+
     def came_to_rest(self) -> None:
         """Something changed that `drain` may wait for."""
         if self._changed is not None and not self._changed.done():
@@ -353,11 +359,11 @@ class Core:
         return not any(activation.running for activation in self.directory.entries.values())
 
     async def _until(self, reached: Callable[[], bool], seconds: float) -> None:
-        limit = self.loop.time() + seconds
-        while not reached() and self.loop.time() < limit:
+        self._patience = self.loop.time() + seconds
+        while not reached() and self.loop.time() < self._patience:
             self._changed = self.loop.create_future()
             try:
-                async with asyncio.timeout_at(limit):
+                async with asyncio.timeout_at(self._patience):
                     await self._changed
             except TimeoutError:
                 return

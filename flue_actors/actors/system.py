@@ -68,8 +68,11 @@ class ActorSystem:
         """Take no new work, drop what waits, let running messages end for ``timeout`` seconds, then cancel them.
 
         Messages that running ones ask for on the way are still taken. Then every actor leaves through `on_stop`. Takes
-        at most ``timeout`` plus twice ``limits.stop_grace``. Idempotent.
+        at most ``timeout`` plus twice ``limits.stop_grace``. Idempotent; called again meanwhile with a shorter
+        ``timeout``, it cuts the first call's short.
         """
+        if self._stopping.locked():
+            self._core.hurry(timeout)
         async with self._stopping:
             if self._core.started:
                 await self._core.drain(timeout)

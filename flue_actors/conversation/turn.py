@@ -85,6 +85,12 @@ def refused(call: ToolCall, known: Mapping[str, object], at: int) -> ToolResultM
     return None
 
 
+def unknown_outcome(call: ToolCall, at: int) -> ToolResultMessage:
+    """The result of a call that was cut off: nobody knows whether it took effect, and the model is told so."""
+    text = "The work was stopped before this tool answered. Its outcome is unknown; it may have run."
+    return error_result(call, text, at)
+
+
 def error_result(call: ToolCall, text: str, at: int) -> ToolResultMessage:
     """A tool result that tells the model what went wrong."""
     return ToolResultMessage(

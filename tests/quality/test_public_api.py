@@ -25,6 +25,7 @@ PUBLIC = {
     "Settings",
     "Tool",
     "ToolContext",
+    "ToolError",
     "bearer",
     "configure_provider",
     "create_agent",

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from flue_actors import AgentConfig, AgentContext, create_agent, memory_store, sqlite, tool
+from flue_actors import AgentConfig, AgentContext, Principal, create_agent, memory_store, sqlite, tool
+from flue_actors.conversation.entries import message_entry
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import (
     ConfigError,
@@ -18,10 +19,11 @@ from flue_actors.errors import (
 )
 from flue_actors.events import Event, Idle, TurnRequest
 from flue_actors.ids import AgentKey
-from flue_actors.messages import SignalMessage
+from flue_actors.messages import AssistantMessage, SignalMessage, ToolResultMessage, UserMessage, text_of
 from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
-from flue_actors.storage import Admit, Claim, Submission
+from flue_actors.storage import Admit, Append, Claim, Submission
+from tests.conversation.build import reply, user
 from tests.runtime.support import kinds, running, virtual_time, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
@@ -38,18 +40,72 @@ async def test_stop_lets_what_runs_finish() -> None:
 
 
 @virtual_time
-async def test_what_stop_cannot_wait_for_is_settled_as_interrupted(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_stop_cannot_wait_for_is_settled_as_interrupted_and_the_model_is_told() -> None:
     store = memory_store()
     runtime = Runtime({"agent": ECHO}, store=store, settings=Settings(drain_timeout=5))
     await runtime.start()
-    running_one = await runtime.ref("agent", "u1").submit("hang")
-    waiting_one = await runtime.ref("agent", "u1").submit("hello")
+    pending = await runtime.ref("agent", "u1").submit("hang")
     await runtime.stop()
-    for pending in (running_one, waiting_one):
-        with pytest.raises(InterruptedTurnError):
-            await pending.result()
-    await store.open()
-    assert await store.unsettled() == []
+    with pytest.raises(InterruptedTurnError):
+        await pending.result()
+    async with running(ECHO, store=store) as again:
+        history = await again.ref("agent", "u1").history()
+        assert [type(entry.message) for entry in history] == [UserMessage, SignalMessage]
+
+
+@virtual_time
+async def test_what_was_accepted_and_not_begun_is_worked_on_at_the_next_start() -> None:
+    store = memory_store()
+    runtime = Runtime({"agent": ECHO}, store=store, settings=Settings(drain_timeout=5))
+    await runtime.start()
+    ref = runtime.ref("agent", "u1")
+    await ref.submit("hang")
+    waiting = [await ref.submit("one"), await ref.submit("two", principal=Principal("ada"))]
+    receipt = await ref.dispatch({"n": 3})
+    await runtime.stop()
+    for each in waiting:
+        with pytest.raises(InterruptedTurnError, match="before it began"):
+            await each.result()
+    async with running(ECHO, store=store) as again:
+        assert "(9 messages)" in (await again.ref("agent", "u1").prompt("last")).text
+        row = await store.submission(receipt.submission_id)
+        assert row is not None
+        assert row.outcome == "completed"
+        texts = [text_of(entry.message) for entry in await again.ref("agent", "u1").history()]
+        assert [text for text in texts if text in {"one", "two"}] == ["one", "two"]
+
+
+@virtual_time
+async def test_a_second_stop_cuts_the_first_ones_patience_short() -> None:
+    runtime = Runtime({"agent": ECHO}, settings=Settings(drain_timeout=1000))
+    await runtime.start()
+    pending = await runtime.ref("agent", "u1").submit("hang")
+    stopping = asyncio.ensure_future(runtime.stop())
+    await asyncio.sleep(1)
+    await runtime.stop(timeout=0)
+    assert stopping.done() or await stopping is None
+    assert asyncio.get_running_loop().time() < 10
+    with pytest.raises(InterruptedTurnError):
+        await pending.result()
+
+
+async def test_an_input_of_an_agent_that_is_gone_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    store = memory_store()
+    fence = await store.open()
+    row = Submission(
+        id="sub_1",
+        key=AgentKey("gone", "u1"),
+        session="default",
+        kind="direct",
+        payload=b'{"kind":"prompt","message":"hello"}',
+        accepted_at=1,
+    )
+    await store.commit(fence, Admit(row))
+    await store.close()
+    async with running(ECHO, store=store):
+        assert [each.id for each in await store.unsettled()] == ["sub_1"]
+    async with Runtime({"gone": ECHO}, store=store) as runtime:
+        assert "(3 messages)" in (await runtime.ref("gone", "u1").prompt("more")).text
 
 
 @virtual_time
@@ -71,34 +127,35 @@ async def test_a_runtime_starts_once() -> None:
             await runtime.start()
 
 
-async def test_leftovers_of_a_crash_are_settled_and_the_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_turn_that_a_crash_cut_off_is_settled_and_the_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     store = memory_store()
     fence = await store.open()
-    for number, claimed in ((1, True), (2, False)):
-        row = Submission(
-            id=f"sub_{number}",
-            key=AgentKey("agent", "u1"),
-            session="default",
-            kind="direct",
-            payload=b'{"kind":"prompt","message":"lost"}',
-            accepted_at=1,
-        )
-        await store.commit(fence, Admit(row))
-        if claimed:
-            await store.commit(fence, Claim(submission_id=row.id, attempt=1, at=2))
+    key = AgentKey("agent", "u1")
+    row = Submission(
+        id="sub_1", key=key, session="default", kind="direct", payload=b'{"kind":"prompt","message":"x"}', accepted_at=1
+    )
+    asked = message_entry(1, user("pay"), "prompt", submission_id="sub_1")
+    called = message_entry(2, reply("", "call_1"), "model", submission_id="sub_1")
+    rows = Append(key=key, session="default", entries=(asked, called), submission_id="sub_1", attempt=1)
+    await store.commit(fence, Admit(row), Claim(submission_id="sub_1", attempt=1, at=2), rows)
     await store.close()
-    async with running(ECHO, store=store) as runtime:
-        for number in (1, 2):
-            row = await store.submission(f"sub_{number}")
-            assert row is not None
-            assert (row.status, row.outcome) == ("settled", "failed")
-            assert b'"interrupted"' in (row.error or b"")
-        history = await runtime.ref("agent", "u1").history()
-        assert [entry.message.type for entry in history if isinstance(entry.message, SignalMessage)] == [
-            "submission_interrupted"
-        ] * 2
-        assert await runtime.ref("agent", "u1").prompt("hello")
+    model = ScriptedModel(["ok"])
+    async with running(create_agent(model=model, instructions=""), store=store) as runtime:
+        settled = await store.submission("sub_1")
+        assert settled is not None
+        assert (settled.status, settled.outcome) == ("settled", "failed")
+        assert b'"interrupted"' in (settled.error or b"")
+        await runtime.ref("agent", "u1").prompt("and?")
+    shown = model.requests[0].messages
+    assert [type(each) for each in shown] == [
+        UserMessage,
+        AssistantMessage,
+        ToolResultMessage,
+        SignalMessage,
+        UserMessage,
+    ]
+    assert "outcome is unknown" in text_of(shown[2])
 
 
 async def test_observers_see_what_is_not_public_and_the_feed_does_not() -> None:

@@ -259,31 +259,28 @@ async def test_an_input_beyond_its_time_budget_fails_and_the_next_one_runs() -> 
         assert (await ref.prompt("hello")).text.startswith("echo: hello")
 
 
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise ValueError("no words")
-
-
-@pytest.mark.parametrize(
-    ("error", "shown"),
-    [
-        (FileNotFoundError("data/\udcff"), "FileNotFoundError: data/?"),
-        (ToolError("\ud800"), "?"),
-        (Unspeakable(), "Unspeakable"),
-        (ValueError("x" * 1_000_000), "ValueError: xxx"),
-    ],
-)
-async def test_whatever_an_exception_says_the_model_can_be_shown_it(error: Exception, shown: str) -> None:
+async def test_a_tool_may_tell_the_model_what_went_wrong() -> None:
     @tool
     async def fail() -> str:
         """Fail."""
-        raise error
+        raise ToolError("There is no order \ud800 12.")
 
     async with running(agent_with(fail)) as runtime:
-        (result,) = await results(runtime, "call fail {}")
+        (result,) = await results(runtime, "call fail")
     assert result.is_error
-    assert text_of_result(result).startswith(shown)
-    assert len(text_of_result(result)) < 60_000
+    assert text_of_result(result) == "There is no order ? 12."
+
+
+async def test_of_any_other_exception_only_its_kind_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    @tool
+    async def fail() -> str:
+        """Fail."""
+        raise FileNotFoundError("/etc/secret/key")
+
+    async with running(agent_with(fail)) as runtime:
+        (result,) = await results(runtime, "call fail")
+    assert text_of_result(result) == "The tool failed (FileNotFoundError)."
+    assert "/etc/secret/key" in caplog.text
 
 
 def text_of_result(result: ToolResultMessage) -> str:
