@@ -2,10 +2,12 @@
 
 Stopping: new work is refused with 503 (the port stays open, so that clients are told and probes see it), idle sockets
 get 1001, what runs may finish within the drain timeout, event streams still open get a last `error` event, and only
-then the port is closed and the application's lifespan ends.
+then the port is closed and the application's lifespan ends. A second signal: what runs is cancelled, and all of this
+takes two seconds at most.
 """
 
 import asyncio
+import math
 import signal
 import socket
 import threading
@@ -31,7 +33,10 @@ SWEEPS_PER_DEADLINE: Final = 10
 BACKLOG: Final = 2048
 
 CLOSING_SECONDS: Final = 2
-"""How long the last answers may take to leave once nothing runs any more."""
+"""How long the last answers may take to leave once nothing runs any more, and everything after a second signal."""
+
+OnDraining = Callable[[int, float], None]
+"""Called when a signal began a stop: how many messages are worked on, and how many seconds they may take."""
 
 
 class GatewayServer(uvicorn.Server):
@@ -39,11 +44,22 @@ class GatewayServer(uvicorn.Server):
 
     config: GatewayConfig
 
-    def __init__(self, config: GatewayConfig, gateway: Gateway, *, owns_runtime: bool, signals: bool) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        gateway: Gateway,
+        *,
+        owns_runtime: bool,
+        signals: bool,
+        on_draining: OnDraining | None,
+    ) -> None:
         super().__init__(config)
         self._gateway = gateway
         self._owns_runtime = owns_runtime
         self._signals = signals
+        self._on_draining = on_draining
+        self._signalled = False
+        self._limit = math.inf  # time.monotonic() at which a second signal's patience ends
         settings = config.settings
         self._sweep_every = (
             min(settings.head_timeout, settings.body_timeout, settings.stall_timeout) / SWEEPS_PER_DEADLINE
@@ -91,20 +107,22 @@ class GatewayServer(uvicorn.Server):
         """Drain, then stop."""
         self._gateway.drain()
         patience = self.config.settings.drain_timeout
+        if self._signalled and self._on_draining is not None:
+            self._on_draining(self._gateway.runtime.snapshot().actors.running, patience)
         if self._owns_runtime:
             await self._stop_runtime()
-            patience = CLOSING_SECONDS  # every input has its outcome now; it only has to leave
-        try:
-            async with asyncio.timeout(patience):
-                await self._until(self._nobody_waits)
-        except TimeoutError:
-            self._gateway.end_streams()
+            await self._until(self._nobody_waits, CLOSING_SECONDS)  # every input has its outcome; it only has to leave
+        else:
+            await self._until(lambda: self._nobody_waits() or self.force_exit, patience)
+        self._gateway.end_streams()
         await self._close(sockets or [])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal arrived: drain; a second one: stop at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        if self.should_exit and not self.force_exit:
+            self.force_exit = True
+            self._limit = time.monotonic() + CLOSING_SECONDS
+        self.should_exit = self._signalled = True
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -121,10 +139,19 @@ class GatewayServer(uvicorn.Server):
 
     async def _stop_runtime(self) -> None:
         """Within its drain timeout work finishes; what does not is settled, so that whoever waits for it is told."""
-        stopping = asyncio.get_running_loop().create_task(self._gateway.runtime.stop())
-        await self._until(stopping.done)
-        if stopping.done():
-            stopping.result()
+        loop = asyncio.get_running_loop()
+        runtime = self._gateway.runtime
+        stopping = loop.create_task(runtime.stop())
+        await self._until(lambda: stopping.done() or self.force_exit)
+        calls = [stopping]
+        while not stopping.done() and time.monotonic() < self._limit:
+            # Each call ends one of the stop's waits: for what runs, for what was cancelled, for what leaves.
+            calls.append(loop.create_task(runtime.stop(timeout=0)))
+            await self._until(stopping.done, CLOSING_SECONDS / 4)
+        await self._until(lambda: all(each.done() for each in calls))
+        for each in calls:
+            if each.done():
+                each.result()
 
     async def _close(self, listeners: list[socket.socket]) -> None:
         """Close the port, then every connection once its answer has left, then the application.
@@ -135,20 +162,19 @@ class GatewayServer(uvicorn.Server):
             each.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING_SECONDS):
-                await self._until(lambda: not self.server_state.connections and not self.server_state.tasks)
+        await self._until(lambda: not self.server_state.connections and not self.server_state.tasks, CLOSING_SECONDS)
         for task in list(self.server_state.tasks):
             task.cancel()
-        if not self.force_exit:
-            await self.lifespan.shutdown()
+        ending = asyncio.get_running_loop().create_task(self.lifespan.shutdown())
+        await self._until(ending.done)
 
     def _nobody_waits(self) -> bool:
         return not self.server_state.tasks and not any(each.busy for each in self._gateway.sockets)
 
-    async def _until(self, reached: Callable[[], bool]) -> None:
-        """Keep the deadlines until then, or until a second signal."""
-        while not reached() and not self.force_exit:
+    async def _until(self, reached: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Keep the deadlines until then, for as long as this, or as long as a second signal allows."""
+        limit = time.monotonic() + seconds
+        while not reached() and time.monotonic() < min(limit, self._limit):
             self._sweep()
             await asyncio.sleep(0.01)
 
@@ -165,7 +191,14 @@ class GatewayServer(uvicorn.Server):
                 connection.sweep(now)
 
 
-def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signals: bool = False) -> GatewayServer:
+def make_server(
+    app: App,
+    gateway: Gateway,
+    *,
+    owns_runtime: bool = False,
+    signals: bool = False,
+    on_draining: OnDraining | None = None,
+) -> GatewayServer:
     """A server for ``app``, which `create_app` made. It does not listen yet.
 
     Args:
@@ -173,6 +206,7 @@ def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signa
         gateway: What the application's requests share.
         owns_runtime: Stop the runtime when the server stops, in one drain for both.
         signals: Handle SIGINT and SIGTERM.
+        on_draining: See `OnDraining`.
     """
     config = GatewayConfig(
         app,
@@ -189,7 +223,7 @@ def make_server(app: App, gateway: Gateway, *, owns_runtime: bool = False, signa
         server_header=False,
     )
     config.settings = gateway.settings
-    return GatewayServer(config, gateway, owns_runtime=owns_runtime, signals=signals)
+    return GatewayServer(config, gateway, owns_runtime=owns_runtime, signals=signals, on_draining=on_draining)
 
 
 def bind(host: str, port: int) -> socket.socket:

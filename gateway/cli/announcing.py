@@ -1,4 +1,4 @@
-"""What a server says of itself once it listens: where it is, what it keeps where, and lines to try it with. Pure."""
+"""What a server says of itself: where it is, what it keeps where, lines to try it with, what its stop waits for. Pure."""
 
 import os
 import sys
@@ -33,6 +33,14 @@ def announcement(project: Project, store: Store, host: str, port: int) -> str:
             f"  {_tool('flue-actors')} connect {agent.name} me --url http://{address}",
         ]
     return "\n".join(lines)
+
+
+def draining(running: int, seconds: float) -> str:
+    """One line for whoever told the server to stop."""
+    if not running:
+        return "Stopping: no message is being worked on."
+    messages = "1 message" if running == 1 else f"{running} messages"
+    return f"Stopping: waiting at most {seconds:g} seconds for {messages}. Ctrl-C (or the signal) again stops now."
 
 
 def describe_store(store: Store) -> str:

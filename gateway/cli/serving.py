@@ -1,6 +1,8 @@
 """Serving a project: `serve` as it is, `dev` with every saved change taken up while it runs."""
 
 import asyncio
+import os
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -10,12 +12,13 @@ import click
 from flue_actors.definition.project import Project, reload_project
 from flue_actors.errors import ConfigError
 from flue_actors.gateway.asgi import App, Receive, Scope, Send
-from flue_actors.gateway.cli.announcing import announcement
+from flue_actors.gateway.cli.announcing import announcement, draining
 from flue_actors.gateway.cli.opening import OpenProject, ProjectRuntime
 from flue_actors.gateway.cli.screen import describe
 from flue_actors.gateway.cli.watching import saved_files
 from flue_actors.gateway.heap import settle_heap
 from flue_actors.gateway.main import serve
+from flue_actors.runtime import Runtime
 
 
 async def serve_project(opened: OpenProject) -> None:
@@ -102,9 +105,23 @@ async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:
         app=app,
         dev=dev,
         on_listening=partial(_announce, opened),
+        on_draining=_say_draining,
     )
+    _leave_stubborn_work(opened.runtime)
+
+
+def _leave_stubborn_work(runtime: Runtime) -> None:
+    """End the process if work is left that does not end when it is cancelled: the loop's own end would wait for it."""
+    stopped = runtime.state == "stopped"
+    if not stopped or runtime.snapshot().actors.orphans:
+        sys.stdout.flush()
+        os._exit(0 if stopped else 1)
 
 
 def _announce(opened: OpenProject, host: str, port: int) -> None:
     settle_heap()
     click.echo(announcement(opened.project, opened.store, host, port))
+
+
+def _say_draining(running: int, seconds: float) -> None:
+    click.echo(draining(running, seconds), err=True)
