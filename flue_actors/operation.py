@@ -118,16 +118,17 @@ class Operation:
         )
         emitter = self._emitter
         emitter.turn(None)
-        emitter.emit(events.AgentEnd, messages=tuple(self._added))
-        emitter.emit(
-            events.Operation,
-            durable=seq,
-            operation_kind="prompt",
-            duration_ms=body.duration_ms,
-            is_error=True,
-            usage=self._usage,
-            error=reason,
-        )
+        if self._attempt:  # else nobody was told that it began
+            emitter.emit(events.AgentEnd, messages=tuple(self._added))
+            emitter.emit(
+                events.Operation,
+                durable=seq,
+                operation_kind="prompt",
+                duration_ms=body.duration_ms,
+                is_error=True,
+                usage=self._usage,
+                error=reason,
+            )
         self._pending.fail(error)
         emitter.emit(events.ErrorEvent, error=shown)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from flue_actors import events
-from flue_actors.conversation.turn import error_result, refused
+from flue_actors.conversation.turn import error_result, refused, unknown_outcome
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.tools import Level, LogSink, Tool, ToolContext, shown_text
 from flue_actors.emitting import Emitter
@@ -66,17 +66,18 @@ class ToolRunner:
     async def _attend(self, call: ToolCall) -> ToolResultMessage:
         started = asyncio.get_running_loop().time()
         self._emitter.emit(events.ToolStart, tool_name=call.name, tool_call_id=call.id, args=call.arguments)
-        result = refused(call, self._tools, self._services.clock.now_ms())
-        if result is None:
-            result = await self._run(call, self._tools[call.name])
-        self._emitter.emit(
-            events.ToolCallEnd,
-            tool_name=call.name,
-            tool_call_id=call.id,
-            is_error=result.is_error,
-            result=events.ToolOutput(result.content, result.details),
-            duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
-        )
+        result = unknown_outcome(call, self._services.clock.now_ms())  # that is what remains of it if it is cut off
+        try:
+            result = refused(call, self._tools, result.timestamp) or await self._run(call, self._tools[call.name])
+        finally:
+            self._emitter.emit(
+                events.ToolCallEnd,
+                tool_name=call.name,
+                tool_call_id=call.id,
+                is_error=result.is_error,
+                result=events.ToolOutput(result.content, result.details),
+                duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
+            )
         return result
 
     async def _run(self, call: ToolCall, tool: Tool) -> ToolResultMessage:

@@ -9,14 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from flue_actors import Durability, create_agent, memory_store, tool
+from flue_actors import AgentConfig, AgentContext, Durability, create_agent, memory_store, tool
 from flue_actors.agent_ref import Submitted
 from flue_actors.clock import SystemClock
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import DeadlineExceededError, FlueError, InternalError
-from flue_actors.events import ErrorEvent, Event, Idle, MessageEnd, MessageStart, ModelName, Operation, PromptResult
+from flue_actors.events import (
+    ErrorEvent,
+    Event,
+    Idle,
+    MessageEnd,
+    MessageStart,
+    ModelName,
+    Operation,
+    PromptResult,
+    ToolCallEnd,
+)
 from flue_actors.ids import AgentKey, Ids
-from flue_actors.messages import AssistantMessage, TextContent, ToolCall, Usage
+from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, Usage
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
 from flue_actors.models.registry import ModelRegistry
 from flue_actors.models.scripted import ScriptedModel
@@ -216,3 +226,44 @@ async def test_a_reply_that_is_cut_off_ends_its_message() -> None:
     assert [type(event) for event in messages] == [MessageStart, MessageEnd]
     assert isinstance(messages[1].message, AssistantMessage)
     assert messages[1].message.stop_reason == "aborted"
+
+
+@virtual_time
+async def test_a_tool_that_is_cut_off_ends_for_whoever_watches() -> None:
+    @tool
+    async def endless() -> str:
+        """Never end."""
+        await asyncio.Event().wait()
+        return "never"
+
+    agent = create_agent(
+        model="scripted/echo", instructions="", tools=[endless], durability=Durability(timeout=5), tool_timeout=100
+    )
+    async with Runtime({"agent": agent}) as runtime:
+        ref = runtime.ref("agent", "u1")
+        events = [event async for event in ref.stream("call endless {}")]
+        history = [entry.message for entry in await ref.history()]
+    (ended,) = [event for event in events if isinstance(event, ToolCallEnd)]
+    (stored,) = [message for message in history if isinstance(message, ToolResultMessage)]
+    assert ended.is_error
+    assert ended.result.content == stored.content
+
+
+async def test_an_input_that_fails_before_it_begins_ends_with_the_error_alone() -> None:
+    def broken(_: AgentContext) -> AgentConfig:
+        raise ValueError("no configuration today")
+
+    async with Runtime({"agent": create_agent(broken)}) as runtime:
+        events = [event async for event in runtime.ref("agent", "u1").stream("hello")]
+    assert [type(event) for event in events] == [ErrorEvent]
+
+
+async def test_two_turns_of_one_session_that_were_cut_off_are_both_settled() -> None:
+    store = memory_store()
+    fence = await store.open()
+    for name in ("sub_1", "sub_2"):
+        await store.commit(fence, Admit(submission(name)), Claim(submission_id=name, attempt=1, at=2))
+    await store.close()
+    async with Runtime({"agent": create_agent(model="scripted/echo", instructions="")}, store=store) as runtime:
+        assert await store.unsettled() == []
+        assert "(3 messages)" in (await runtime.ref("agent", "u1").prompt("hello")).text
