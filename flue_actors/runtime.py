@@ -34,7 +34,6 @@ from flue_actors.errors import (
     NotStartedError,
     StoreError,
     TurnError,
-    UnknownAgentError,
 )
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.memory import memory_store
@@ -44,6 +43,7 @@ from flue_actors.models.registry import ConnectionOptions, ModelRegistry, Provid
 from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.recovery import settle_interrupted
 from flue_actors.refs import LocalAgentRef
+from flue_actors.roster import Roster
 from flue_actors.services import Services
 from flue_actors.settling import keep_for_next_start, settle_unworked
 from flue_actors.storage import Store, StoreStatistics, Submission
@@ -96,8 +96,7 @@ class Runtime:
         self._models = ModelRegistry(max_concurrency=self.settings.model_concurrency)
         self._observers = Observers()
         self._instances = LiveInstances()
-        self._definitions: dict[str, AgentDefinition] = {}
-        self._names: dict[str, str] = {}  # every name and alias -> canonical name
+        self._roster = Roster({})
         self._resolved: dict[str, ResolvedAgent] = {}  # the newest configuration each agent had
         self._system = self._make_system()
         self._kinds: set[str] = set()  # names the actor system knows; they outlive a definition
@@ -114,19 +113,11 @@ class Runtime:
         Raises:
             ConfigError: A name or alias is used twice.
         """
-        definitions: dict[str, AgentDefinition] = {}
-        names: dict[str, str] = {}
-        for name, value in agents.items():
-            definition = _definition(name, value)
-            definitions[definition.name] = definition
-            for each in (definition.name, *definition.aliases):
-                if each in names:
-                    raise ConfigError(f'Two agents are called "{each}".')
-                names[each] = definition.name
-        for name in definitions.keys() - self._kinds:
+        roster = Roster(agents)
+        for name in set(roster.names) - self._kinds:
             self._system.register(name, lambda address: AgentActor(address, self))
             self._kinds.add(name)
-        self._definitions, self._names = definitions, names
+        self._roster = roster
 
     def use_store(self, store: Store) -> None:
         """Keep conversations there; before `start` only.
@@ -144,20 +135,12 @@ class Runtime:
         Raises:
             UnknownAgentError: This runtime has no such agent.
         """
-        if isinstance(agent, CreatedAgent):
-            for definition in self._definitions.values():
-                if definition.agent is agent:
-                    return definition
-            raise UnknownAgentError("This agent is not defined in this runtime.")
-        name = self._names.get(agent)
-        if name is None:
-            raise UnknownAgentError()
-        return self._definitions[name]
+        return self._roster.find(agent)
 
     @property
     def agents(self) -> tuple[AgentDefinition, ...]:
         """Every agent, by name."""
-        return tuple([self._definitions[name] for name in sorted(self._definitions)])
+        return tuple([self._roster.find(name) for name in self._roster.names])
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -288,7 +271,7 @@ class Runtime:
         """Everything countable, now."""
         return RuntimeSnapshot(
             state=self.state,
-            agents=tuple(sorted(self._definitions)),
+            agents=self._roster.names,
             instances=len(self._instances),
             pending=self._instances.pending,
             actors=self._system.snapshot(),
@@ -399,7 +382,7 @@ class Runtime:
         """Work on what an earlier process accepted and had not begun, in the order of its acceptance."""
         assert self._admission is not None
         for submission in waiting:
-            if submission.key.agent in self._definitions:
+            if submission.key.agent in self._roster:
                 self._admission.resume(submission)
             else:
                 logger.warning(
@@ -445,9 +428,3 @@ class Runtime:
         if error is not None:
             logger.error("an accepted input could not be worked on", exc_info=error)
         return InternalError(dev=repr(error))
-
-
-def _definition(name: str, value: CreatedAgent | AgentDefinition) -> AgentDefinition:
-    if isinstance(value, AgentDefinition):
-        return value
-    return AgentDefinition(name=value.name or name, agent=value, aliases=value.aliases)
