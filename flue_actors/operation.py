@@ -6,6 +6,7 @@ durable, together with the outcome, before ``message_end``, the result, or ``idl
 
 import asyncio
 from contextlib import suppress
+from itertools import count
 
 import msgspec
 
@@ -14,7 +15,7 @@ from flue_actors.clock import iso
 from flue_actors.conversation.entries import SettledBody, Source, settled_entry
 from flue_actors.conversation.outcome import ZERO, prompt_result
 from flue_actors.conversation.prompts import dispatch_signal, instance_text, interrupted_signal
-from flue_actors.conversation.turn import Finish, Stop, TurnLoop, unknown_outcome
+from flue_actors.conversation.turn import Finish, Stop, next_step, unknown_outcome
 from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.emitting import Emitter
@@ -75,12 +76,11 @@ class Operation:
         model = self._services.models.resolve(agent.model)
         call = ModelCall(self._services, model, self._emitter, self._tenant())
         tools = self._tool_runner(agent)
-        loop = TurnLoop(max_turns=agent.max_turns or self._services.settings.max_turns)
-        loop.start()
-        while True:
+        max_turns = agent.max_turns or self._services.settings.max_turns
+        for turn in count(1):
             reply = await call.perform(self._request(agent, model.model))
             self._usage = call.usage
-            step = loop.reply(reply.message)
+            step = next_step(reply.message, turn=turn, max_turns=max_turns)
             if isinstance(step, Finish):
                 await self._finish(reply, step)
                 return
@@ -89,7 +89,6 @@ class Operation:
             self._close_turn(reply, results)
             if isinstance(step, Stop):
                 raise step.error
-            loop.results()
 
     async def fail(self, error: TurnError, outcome: Outcome = "failed") -> None:
         """Settle it ``failed`` or ``aborted``; history shows why.

@@ -1,19 +1,16 @@
 """What the runtime hands to its actors: everything a turn needs from outside, injectable as one."""
 
 import random
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from flue_actors.clock import Clock
 from flue_actors.definition.settings import Settings
+from flue_actors.definition.tools import RunBlocking
 from flue_actors.ids import Ids
 from flue_actors.models.registry import ModelRegistry
 from flue_actors.observing import Observers
 from flue_actors.storage import Fence, Store
-
-RunBlocking = Callable[..., Any]
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):

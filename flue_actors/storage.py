@@ -64,7 +64,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     Attributes:
         seq: Acceptance order (0 until admitted).
-        payload: The input, JSON (`dispatching.Input`).
+        payload: The input, JSON (`submissions.Input`).
         attempt: 0 until claimed, then the number of the current attempt.
         deadline: Milliseconds since the epoch; informative, never enforced from the stored value.
         version: The definition's own version, at the last claim.

@@ -1,11 +1,10 @@
-"""The turn loop of one operation as a state machine: decisions only, no I/O.
+"""What follows each reply of the model: decisions only, no I/O.
 
-    start ------------------------------> CallModel
     reply without tool calls -----------> Finish
-    reply with tool calls --------------> RunTools       (or, at the turn limit, Stop with error results)
-    results ----------------------------> CallModel
+    reply with tool calls --------------> RunTools, and the model is asked again
+    the same at the turn limit ---------> Stop, with error results
 
-`session.Operation` performs each step and feeds what happened back in.
+`operation.Operation` performs each step.
 """
 
 from collections.abc import Mapping
@@ -14,12 +13,6 @@ import msgspec
 
 from flue_actors.errors import TurnError, TurnLimitError
 from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, tool_calls_of
-
-
-class CallModel(msgspec.Struct, frozen=True):
-    """Ask the model; ``number`` counts from 1 within the operation."""
-
-    number: int
 
 
 class RunTools(msgspec.Struct, frozen=True):
@@ -41,38 +34,16 @@ class Stop(msgspec.Struct, frozen=True):
     error: TurnError
 
 
-Step = CallModel | RunTools | Finish | Stop
-
-
-class TurnLoop:
-    """Decides what an operation does next. ``max_turns`` bounds its model calls (at least 1)."""
-
-    __slots__ = ("_max_turns", "turns")
-
-    def __init__(self, *, max_turns: int) -> None:
-        self._max_turns = max_turns
-        self.turns = 0
-
-    def start(self) -> CallModel:
-        """The first step."""
-        self.turns = 1
-        return CallModel(1)
-
-    def reply(self, message: AssistantMessage) -> RunTools | Finish | Stop:
-        """The model answered."""
-        calls = tool_calls_of(message)
-        if not calls:
-            return Finish(None if message.stop_reason == "stop" else message.stop_reason)
-        if self.turns >= self._max_turns:
-            text = f"Not run: the limit of {self._max_turns} model calls for one message is reached."
-            results = tuple([error_result(call, text, message.timestamp) for call in calls])
-            return Stop(results, TurnLimitError(meta={"maxTurns": self._max_turns}))
+def next_step(message: AssistantMessage, *, turn: int, max_turns: int) -> Finish | RunTools | Stop:
+    """What follows the reply of model call number ``turn`` (from 1); at most ``max_turns`` calls are made."""
+    calls = tool_calls_of(message)
+    if not calls:
+        return Finish(None if message.stop_reason == "stop" else message.stop_reason)
+    if turn < max_turns:
         return RunTools(calls)
-
-    def results(self) -> CallModel:
-        """Every call of the last reply has its result."""
-        self.turns += 1
-        return CallModel(self.turns)
+    text = f"Not run: the limit of {max_turns} model calls for one message is reached."
+    results = tuple([error_result(call, text, message.timestamp) for call in calls])
+    return Stop(results, TurnLimitError(meta={"maxTurns": max_turns}))
 
 
 def refused(call: ToolCall, known: Mapping[str, object], at: int) -> ToolResultMessage | None:

@@ -1,32 +1,23 @@
-from flue_actors.conversation.turn import CallModel, Finish, RunTools, Stop, TurnLoop, refused
+from flue_actors.conversation.turn import Finish, RunTools, Stop, next_step, refused
 from flue_actors.errors import TurnLimitError
 from flue_actors.messages import ToolCall, text_of
 from tests.conversation.build import call, reply
 
 
-def loop(max_turns: int = 3) -> TurnLoop:
-    turns = TurnLoop(max_turns=max_turns)
-    assert turns.start() == CallModel(1)
-    return turns
-
-
 def test_a_text_reply_finishes() -> None:
-    assert loop().reply(reply()) == Finish(None)
+    assert next_step(reply(), turn=1, max_turns=3) == Finish(None)
 
 
 def test_a_reply_cut_by_its_length_finishes_and_says_so() -> None:
-    assert loop().reply(reply(stop="length")) == Finish("length")
+    assert next_step(reply(stop="length"), turn=1, max_turns=3) == Finish("length")
 
 
-def test_tool_calls_are_run_and_the_model_is_asked_again() -> None:
-    turns = loop()
-    assert turns.reply(reply("", "1", "2")) == RunTools((call("1"), call("2")))
-    assert turns.results() == CallModel(2)
+def test_tool_calls_are_run() -> None:
+    assert next_step(reply("", "1", "2"), turn=2, max_turns=3) == RunTools((call("1"), call("2")))
 
 
 def test_the_turn_limit_stops_with_a_result_for_every_open_call() -> None:
-    turns = loop(max_turns=1)
-    step = turns.reply(reply("", "1", "2"))
+    step = next_step(reply("", "1", "2"), turn=3, max_turns=3)
     assert isinstance(step, Stop)
     assert isinstance(step.error, TurnLimitError)
     assert [each.tool_call_id for each in step.results] == ["1", "2"]
@@ -34,7 +25,7 @@ def test_the_turn_limit_stops_with_a_result_for_every_open_call() -> None:
 
 
 def test_the_last_allowed_turn_may_still_finish() -> None:
-    assert loop(max_turns=1).reply(reply()) == Finish(None)
+    assert next_step(reply(), turn=3, max_turns=3) == Finish(None)
 
 
 def test_an_unknown_tool_is_refused_and_the_model_told_which_exist() -> None:
