@@ -237,7 +237,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise ConfigError(
-            f"Cannot listen on {host}:{port}: {error.strerror}.", details="Choose another port, or stop what uses it."
+            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            details="Choose another port with --port (port= in a program), or stop what uses it.",
         ) from error
     # Inherited by every connection. asyncio sets it only on sockets whose protocol number says TCP, which this one's does
     # not; without it an answer's head and body, two writes, lie 40 ms apart.

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 import flue_actors
-from flue_actors.errors import FlueError
+from flue_actors.errors import FlueError, StoreOwnedError
 from flue_actors.gateway.cli.scaffold import write_project
 from flue_actors.gateway.cli.screen import Screen, describe
 
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except FlueError as error:
         click.secho(describe(error), fg="red", err=True)
-        if error.dev:
+        if error.dev and not isinstance(error, StoreOwnedError):  # whose owner stands in the log already
             click.echo(error.dev, err=True)
         return 1
     except (click.Abort, KeyboardInterrupt):

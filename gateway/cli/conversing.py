@@ -1,14 +1,18 @@
 """The chat loop of `flue-actors connect`: a line in, the turn shown, until the lines end."""
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
+from typing import Self
 
 import click
 from anyio.from_thread import start_blocking_portal
 
-from flue_actors.errors import CallerError, TurnError
+from flue_actors.errors import CallerError, FlueError, TurnError, UnavailableError
 from flue_actors.gateway.cli.remote import Chat
 from flue_actors.gateway.cli.screen import Screen
 
@@ -22,11 +26,54 @@ def converse(opening: AbstractAsyncContextManager[Chat], lines: Iterator[str], s
         FlueError: The conversation could not begin, or broke off.
     """
     answered = True
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opening) as chat:
-        for line in lines:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(opening) as chat,
+        _Loss(portal.start_task_soon(chat.lost)) as loss,
+    ):
+        while (line := loss.next_of(lines)) is not None:
             if line.strip():
                 answered = portal.call(_turn, chat, line, screen) and answered
     return answered
+
+
+class _Loss:
+    """Ends this thread's wait for a line when the conversation ends: a blocking read hears nothing but a signal."""
+
+    def __init__(self, lost: "Future[UnavailableError]") -> None:
+        self._lost = lost
+        self._thread = threading.get_ident()
+        self._reading = False
+
+    def __enter__(self) -> Self:
+        if sys.platform != "win32":
+            signal.signal(signal.SIGUSR1, self._give_up)
+        self._lost.add_done_callback(self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if sys.platform != "win32":
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # one may still be on its way
+        self._lost.cancel()
+
+    def next_of(self, lines: Iterator[str]) -> str | None:
+        """The next line; None at their end.
+
+        Raises:
+            UnavailableError: The conversation ended meanwhile.
+        """
+        self._reading = True
+        try:
+            return next(lines, None)
+        finally:
+            self._reading = False
+
+    def _interrupt(self, _: object) -> None:
+        if self._reading and sys.platform != "win32":
+            signal.pthread_kill(self._thread, signal.SIGUSR1)
+
+    def _give_up(self, *_: object) -> None:
+        raise self._lost.result()
 
 
 async def _turn(chat: Chat, message: str, screen: Screen) -> bool:
@@ -55,3 +102,6 @@ def typed_lines(greeting: str) -> Iterator[str]:
         except EOFError:
             click.echo()
             return
+        except FlueError:  # the conversation ended
+            click.echo()
+            raise

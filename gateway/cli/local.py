@@ -1,5 +1,6 @@
 """A conversation with an agent of the project in a folder, without a server."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from flue_actors.agent_ref import SessionRef
-from flue_actors.errors import UnknownAgentError
+from flue_actors.errors import StoreOwnedError, UnavailableError, UnknownAgentError
 from flue_actors.events import ErrorEvent, Event
 from flue_actors.gateway.cli.opening import open_project
 from flue_actors.gateway.cli.remote import Chat, failed
@@ -29,8 +30,16 @@ async def local_chat(root: Path, agent: str, id: str, *, session: str) -> AsyncG
         instance = opened.runtime.ref(agent, id)
     except UnknownAgentError:
         raise _unknown(agent, sorted(opened.project.agents)) from None
-    async with opened.runtime:
+    try:
+        await opened.runtime.start()
+    except StoreOwnedError as error:
+        raise StoreOwnedError(
+            error.message, details="If it is this project's server, leave out --local to talk to it."
+        ) from error
+    try:
         yield _LocalChat(instance.session(session))
+    finally:
+        await opened.runtime.stop()
 
 
 class _LocalChat:
@@ -42,6 +51,9 @@ class _LocalChat:
             if isinstance(event, ErrorEvent):
                 raise failed(event.error.message, event.error.details)
             yield event
+
+    async def lost(self) -> UnavailableError:
+        return await asyncio.get_running_loop().create_future()  # it is over when we leave, never before
 
 
 def _unknown(agent: str, known: list[str]) -> UnknownAgentError:

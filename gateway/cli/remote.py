@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from ssl import SSLError
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.frames import CloseCode
 
 from flue_actors.errors import ConfigError, FlueError, TurnError, UnavailableError
 from flue_actors.events import Event
@@ -27,6 +29,11 @@ from flue_actors.gateway.wire import (
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
+_NOT_SENT = "Your last line was not sent."
+_UNKNOWN = "It is not known whether your last line arrived."
+_ACCEPTED = "Your last line was accepted and is worked on all the same."
+
+
 class Chat(Protocol):
     """One conversation, wherever the agent runs."""
 
@@ -37,6 +44,10 @@ class Chat(Protocol):
             CallerError, TurnError: This message got no answer; the next one may.
             UnavailableError: The conversation is over.
         """
+        ...
+
+    async def lost(self) -> UnavailableError:
+        """Wait until the conversation is over without our doing, and say why."""
         ...
 
 
@@ -76,6 +87,10 @@ async def remote_chat(url: str, agent: str, id: str, *, session: str, token: str
         socket = await connect(socket_url(url, agent, id), additional_headers=headers, max_size=None)
     except InvalidStatus as refusal:
         raise _refused(refusal, agent) from None
+    except SSLError as problem:
+        raise UnavailableError(
+            f"No secure connection to {url} ({problem}).", details="A server without TLS is named with http://."
+        ) from None
     except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as problem:
         raise UnavailableError(
             f"No server answers at {url} ({problem or type(problem).__name__}).",
@@ -93,10 +108,14 @@ class _RemoteChat:
 
     async def ask(self, message: str) -> AsyncIterator[Event]:
         request = str(next(self._requests))
+        fate = _NOT_SENT
         try:
             await self._send(PromptFrame(version=1, request_id=request, message=message, session=self._session))
+            fate = _UNKNOWN
             async for text in self._socket:
                 match _frame.decode(text):
+                    case StartedFrame(request_id=id) if id == request:
+                        fate = _ACCEPTED
                     case _EventFrame(request_id=id, event=raw) if id == request:
                         if (event := _known_event(raw)) is not None:
                             yield event
@@ -106,9 +125,20 @@ class _RemoteChat:
                         raise failed(body.message, body.details, body.dev)
                     case _:
                         pass
-        except ConnectionClosed as closed:
-            raise _lost(closed) from None
-        raise UnavailableError("The server closed the connection.", details="Connect again to go on.")
+        except ConnectionClosed:
+            pass
+        raise self._loss(fate)
+
+    async def lost(self) -> UnavailableError:
+        await self._socket.wait_closed()
+        return self._loss()
+
+    def _loss(self, fate: str = "") -> UnavailableError:
+        code, reason = self._socket.close_code, self._socket.close_reason
+        why = f"{code} {reason}".strip() if code not in {None, CloseCode.ABNORMAL_CLOSURE} else "connection lost"
+        return UnavailableError(
+            f"The server closed the connection ({why}).", details=f"{fate} Connect again to go on.".strip()
+        )
 
     async def _send(self, frame: PromptFrame) -> None:
         await self._socket.send(encode(frame).decode())
@@ -133,21 +163,15 @@ def _lines(*texts: str | UnsetType) -> str:
 
 def _refused(refusal: InvalidStatus, agent: str) -> FlueError:
     status = refusal.response.status_code
+    if status == 401:
+        return UnavailableError(
+            "The server wants to know who you are.", details="Send the agent's token with --token or FLUE_TOKEN."
+        )
     try:
         body = _envelope.decode(refusal.response.body or b"").error
     except msgspec.DecodeError:
         return UnavailableError(f"The server refused the connection with status {status}.", details="")
-    if status == 401:
-        return UnavailableError(body.message, details="Send the agent's token with --token or FLUE_TOKEN.")
     if status == 404:
         hint = f'Check that the server has an agent "{agent}" and that it opens the WebSocket transport.'
         return UnavailableError(body.message, details=hint)
     return UnavailableError(body.message, details=_lines(body.details, body.dev))
-
-
-def _lost(closed: ConnectionClosed) -> UnavailableError:
-    reason = f"{closed.rcvd.code} {closed.rcvd.reason}".strip() if closed.rcvd is not None else "connection lost"
-    return UnavailableError(
-        f"The server closed the connection ({reason}).",
-        details="Accepted messages are worked on all the same. Connect again to go on.",
-    )

@@ -79,6 +79,7 @@ def test_a_token_opens_a_guarded_agent(examples: Served, tmp_path: Path) -> None
     arguments = ("connect", "live-desk", "ticket-8472", "--url", examples.url)
     refused = flue_actors(*arguments, cwd=tmp_path, input="Hello!\n")
     assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--token or FLUE_TOKEN" in refused.stderr
     done = flue_actors(*arguments, cwd=tmp_path, input="Hello!\n", env={"FLUE_TOKEN": "token-of-ada"})
     assert done.stdout == "echo: Hello! (1 messages)\n"
 
@@ -125,13 +126,24 @@ def test_a_taken_port_is_said(project: Path) -> None:
         done = flue_actors("serve", "--port", str(taken.getsockname()[1]), cwd=project)
     assert done.returncode == 1
     assert "Cannot listen on 127.0.0.1" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_https_to_a_server_without_tls_says_http(examples: Served, tmp_path: Path) -> None:
+    url = examples.url.replace("http:", "https:")
+    done = flue_actors("connect", "joke-teller", "--url", url, cwd=tmp_path, input="Hello!\n")
+    assert done.returncode == 1
+    assert "named with http://" in done.stderr
+    assert "flue-actors dev" not in done.stderr
 
 
 def test_a_store_that_another_process_owns_is_said(project: Path) -> None:
     with served(project):
         done = flue_actors("connect", "joke-teller", "--local", cwd=project, input="Hello!\n")
     assert done.returncode == 1
-    assert "another process" in done.stderr.lower()
+    assert "in use by another process" in done.stderr
+    assert "leave out --local" in done.stderr
+    assert done.stderr.count("flue.db.lock") == 1
 
 
 def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
@@ -148,16 +160,21 @@ def interrupted(process: "subprocess.Popen[str]") -> int:
     raise AssertionError("it goes on")
 
 
-def test_leaving_a_chat_with_ctrl_c_is_exit_code_130(project: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "flue_actors", "connect", "support-assistant", "--local"],
+def chatting(project: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """A chat whose lines are written one by one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "flue_actors", "connect", "support-assistant", *arguments],
         cwd=project,
         env=environment(PYTHONUNBUFFERED="1"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as chat:
+    )
+
+
+def test_leaving_a_chat_with_ctrl_c_is_exit_code_130(project: Path) -> None:
+    with chatting(project, "--local") as chat:
         assert chat.stdin is not None
         assert chat.stdout is not None
         chat.stdin.write("Hello!\n")
@@ -166,6 +183,21 @@ def test_leaving_a_chat_with_ctrl_c_is_exit_code_130(project: Path) -> None:
         assert interrupted(chat) == 130
         assert chat.stderr is not None
         assert chat.stderr.read().strip() == ""
+
+
+def test_a_chat_ends_at_once_when_its_server_does(project: Path) -> None:
+    agent = project / "agents" / "support_assistant.py"
+    agent.write_text(agent.read_text().replace("route = public", "guard = public"))
+    with served(project) as server, chatting(project, "--url", server.url) as chat:
+        assert chat.stdin is not None
+        assert chat.stdout is not None
+        assert chat.stderr is not None
+        chat.stdin.write("Hello!\n")
+        chat.stdin.flush()
+        assert chat.stdout.readline() == "echo: Hello! (1 messages)\n"
+        server.process.terminate()
+        assert chat.wait(10) == 1  # and nobody pressed a key
+        assert "The server closed the connection (1001" in chat.stderr.read()
 
 
 def test_conversations_outlive_the_server(project: Path) -> None:
