@@ -13,7 +13,7 @@ import msgspec
 
 from flue_actors.agent_ref import IfBusy
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import InvalidRequestError, OverloadedError, QueueFullError, SessionBusyError
+from flue_actors.errors import ConfigError, InvalidRequestError, OverloadedError, QueueFullError, SessionBusyError
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Committed, Submission
@@ -123,9 +123,16 @@ class Admission:
             payload=payload,
             accepted_at=services.clock.now_ms(),
             dispatch_id=services.ids.dispatch() if dispatched else None,
-            principal=None if principal is None else _encode(principal),
+            principal=None if principal is None else _recorded(principal),
         )
         return Pending(submission, self._instances, principal=principal, watch=watch)
+
+
+def _recorded(principal: Principal) -> bytes:
+    try:
+        return _encode(principal)
+    except (TypeError, ValueError, RecursionError) as error:  # also UnicodeEncodeError
+        raise ConfigError("The principal's claims are not JSON.", dev=repr(error)) from error
 
 
 def _payload(given: Input) -> bytes:

@@ -12,7 +12,15 @@ from typing import Final, Protocol
 
 from flue_actors.actors import Actor, Address
 from flue_actors.definition.agent import ResolvedAgent
-from flue_actors.errors import ConfigError, FlueError, InternalError, ModelRefusedError, StoreError, TurnError
+from flue_actors.errors import (
+    ConfigError,
+    FlueError,
+    InternalError,
+    InterruptedTurnError,
+    ModelRefusedError,
+    StoreError,
+    TurnError,
+)
 from flue_actors.ids import AgentKey
 from flue_actors.operation import Operation
 from flue_actors.services import Services
@@ -88,8 +96,9 @@ class AgentActor(Actor):
             await operation.run(agent)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
-            await self._settle(operation, error)
-            raise
+            if pending.claimed or not isinstance(error, InterruptedTurnError):
+                await self._settle(operation, error)
+            raise  # a stop leaves what no attempt has begun in the store, for the next start
         except StoreError:
             raise
         except FlueError as error:

@@ -386,3 +386,29 @@ async def test_a_sender_who_left_while_it_was_accepted_is_not_kept_as_a_reader()
         assert [row.session for row in await store.unsettled()] == ["busy"]
         assert live is not None
         assert not live.feed.is_watched(left.id)
+
+
+@virtual_time
+async def test_a_stop_while_an_initializer_runs_keeps_the_input_for_the_next_start() -> None:
+    @create_agent
+    async def slow(ctx: AgentContext) -> AgentConfig:
+        await asyncio.sleep(60)
+        return AgentConfig(model="scripted/echo")
+
+    store = memory_store()
+    runtime = Runtime({"agent": slow}, store=store, settings=Settings(drain_timeout=5))
+    await runtime.start()
+    pending = await runtime.ref("agent", "u1").submit("kept")
+    await asyncio.sleep(1)
+    await runtime.stop()
+    with pytest.raises(InterruptedTurnError, match="before it began"):
+        await pending.result()
+    async with running(ECHO, store=store) as again:
+        assert "(3 messages)" in (await again.ref("agent", "u1").prompt("next")).text
+
+
+async def test_claims_that_are_not_json_are_the_applications_error_and_nothing_is_admitted() -> None:
+    async with running(ECHO) as runtime:
+        with pytest.raises(ConfigError, match="claims"):
+            await runtime.ref("agent", "u1").prompt("hi", principal=Principal("ada", claims={"now": object()}))
+        assert runtime.snapshot().pending == 0
