@@ -105,7 +105,8 @@ def connect(agent: str, id: str, session: str, url: str, token: str | None, loca
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("uvicorn", "watchfiles"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _run_loop(main: Coroutine[Any, Any, None]) -> None:

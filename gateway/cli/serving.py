@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -79,19 +80,22 @@ class LiveProject:
 async def _take_up_saves(live: LiveProject) -> None:
     try:
         async for files in saved_files(live.folder):
-            _take_up(live, ", ".join(file.name for file in files))
+            _take_up(live, files)
     except (OSError, RuntimeError) as error:  # what the file watcher raises when the system lets it watch no more files
         click.secho(f"Saved changes are not noticed any more: {error}. Restart to take them up.", fg="red", err=True)
 
 
-def _take_up(live: LiveProject, names: str) -> None:
+def _take_up(live: LiveProject, files: Sequence[Path]) -> None:
+    names = ", ".join(file.name for file in files)
     try:
         whole = live.reload()
     except ConfigError as error:
         click.secho(f"{names}: not taken up; the version before stays in use.", fg="red", err=True)
         click.secho(describe(error), fg="red", err=True)
     else:
-        click.secho(f"{names}: taken up.", fg="green", err=True)
+        for fate, those in (("taken up", True), ("removed", False)):
+            if some := ", ".join(file.name for file in files if file.exists() is those):
+                click.secho(f"{some}: {fate}.", fg="green", err=True)
         if not whole:
             click.secho("app.py came or went: restart to serve the project with it, or without it.", fg="red", err=True)
 

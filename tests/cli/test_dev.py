@@ -66,6 +66,13 @@ def test_a_new_agent_is_there_once_it_is_saved(server: Served, project: Path) ->
     wait_until(lambda: server.prompt("newcomer", "me", "Hi").status == 200)
 
 
+def test_an_agent_whose_file_is_deleted_is_gone_and_that_is_said(server: Served, project: Path) -> None:
+    (project / "agents" / "teller.py").unlink()
+    wait_until(lambda: server.prompt("teller", "me", "Hi").status == 404)
+    wait_until(lambda: "teller.py: removed.\n" in server.output)
+    assert not any("taken up" in line or "watchfiles" in line for line in server.output)
+
+
 def test_the_projects_own_application_is_taken_up_too(server: Served, project: Path) -> None:
     app = project / "app.py"
     app.write_text(app.read_text().replace("/webhooks/support-comments", "/webhooks/moved"))
