@@ -6,7 +6,8 @@ from agents.support_assistant import agent as support_assistant
 from falcon.asgi import App, Request, Response
 from shared.support_webhooks import verified_event
 
-from flue_actors import dispatch, mount
+from flue_actors import FlueError, dispatch, mount
+from flue_actors.gateway.errors import answer
 
 
 class SupportComments:
@@ -23,6 +24,16 @@ class SupportComments:
         response.content_type = falcon.MEDIA_JSON
 
 
+async def show_error(_: Request, response: Response, error: FlueError, params: object) -> None:
+    """What `dispatch` raises, as the agents' own routes answer it: 503 while the server stops, 429 when too much waits."""
+    reply = answer(error)
+    response.status = reply.status
+    response.set_headers(reply.headers)
+    response.data = reply.body
+    response.content_type = falcon.MEDIA_JSON
+
+
 app = App()
+app.add_error_handler(FlueError, show_error)
 app.add_route("/webhooks/support-comments", SupportComments())
 mount(app)

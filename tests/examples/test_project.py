@@ -19,8 +19,8 @@ def text(answer: Answer) -> str:
     return answer.body["result"]["text"]
 
 
-def sent_webhook(examples: Served, event: dict[str, Any], secret: bytes = b"only-for-the-examples") -> Answer:
-    body = json.dumps(event).encode()
+def sent_webhook(examples: Served, event: dict[str, Any] | bytes, secret: bytes = b"only-for-the-examples") -> Answer:
+    body = event if isinstance(event, bytes) else json.dumps(event).encode()
     signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
     return examples.request("POST", "/webhooks/support-comments", body, X_Signature=signature)
 
@@ -94,3 +94,24 @@ def test_a_webhook_is_accepted_and_reaches_the_ticket_it_is_about(examples: Serv
 
 def test_a_webhook_without_the_right_signature_is_refused(examples: Served) -> None:
     assert sent_webhook(examples, EVENT, secret=b"guessed").status == 401
+
+
+def test_a_signature_that_is_not_even_ascii_is_refused(examples: Served) -> None:
+    answer = examples.request("POST", "/webhooks/support-comments", EVENT, X_Signature="\u00fcberzeugend")
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    "event",
+    [EVENT | {"ticketId": 5}, EVENT | {"ticketId": ""}, EVENT | {"ticketId": " "}, {}, b"{", b'"\xff"'],
+    ids=["a number", "empty", "blank", "nothing", "no JSON", "no UTF-8"],
+)
+def test_a_webhook_that_is_not_such_an_event_is_the_senders_mistake(
+    examples: Served, event: dict[str, Any] | bytes
+) -> None:
+    assert sent_webhook(examples, event).status == 400
+
+
+def test_what_dispatch_refuses_has_the_status_it_has_everywhere(examples: Served) -> None:
+    answer = sent_webhook(examples, EVENT | {"ticketId": "x" * 600})
+    assert (answer.status, answer.body["error"]["type"]) == (400, "invalid_request")
