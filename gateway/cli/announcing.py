@@ -1,6 +1,7 @@
 """What a server says of itself: where it is, what it keeps where, lines to try it with, what its stop waits for. Pure."""
 
-import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def announcement(project: Project, store: Store, host: str, port: int) -> str:
         ]
     if (agent := next((agent for agent in by_openness if agent.websocket is not None), None)) is not None:
         lines += [
-            f"  {_tool('python')} -m websockets ws://{address}/agents/{agent.name}/me",
-            f"  {_tool('flue-actors')} connect {agent.name} me --url http://{address}",
+            f"  {tool('python')} -m websockets ws://{address}/agents/{agent.name}/me",
+            f"  {tool('flue-actors')} connect {agent.name} me --url http://{address}",
         ]
     return "\n".join(lines)
 
@@ -54,6 +55,8 @@ def _closed_doors(agent: AgentDefinition) -> int:
     return sum(door is not public for door in (agent.route, agent.websocket))
 
 
-def _tool(name: str) -> str:
-    """How this environment's program is called from any folder."""
-    return name if os.environ.get("VIRTUAL_ENV") == sys.prefix else str(Path(sys.executable).parent / name)
+def tool(name: str) -> str:
+    """How this environment's program is called from any folder: by its name where that finds it, else by its path."""
+    program = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    return name if found is not None and Path(found) == program else shlex.quote(str(program))

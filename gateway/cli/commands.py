@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shlex
 import sys
 from collections.abc import Coroutine, Sequence
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import click
 
 import flue_actors
 from flue_actors.errors import FlueError, StoreOwnedError
+from flue_actors.gateway.cli.announcing import tool
 from flue_actors.gateway.cli.scaffold import write_project
 from flue_actors.gateway.cli.screen import Screen, describe
 
@@ -49,8 +51,9 @@ def init(folder: Path) -> None:
     """Write a small project that runs into FOLDER (default: here). Overwrites nothing."""
     for path in write_project(folder):
         click.echo(f"  wrote {folder / path}")
-    step_in = "" if folder.resolve() == Path.cwd() else f"cd {folder}\n  "
-    click.echo(f"\nNow:\n  {step_in}flue-actors connect joke-teller --local\n  flue-actors dev")
+    step_in = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))}\n  "
+    program = tool("flue-actors")
+    click.echo(f"\nNow:\n  {step_in}{program} connect joke-teller --local\n  {program} dev")
 
 
 @cli.command()

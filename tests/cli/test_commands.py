@@ -29,10 +29,30 @@ def project(tmp_path: Path) -> Path:
 def test_a_new_project_answers_at_once_without_a_server(tmp_path: Path) -> None:
     made = flue_actors("init", "mine", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    assert "flue-actors dev" in made.stdout
+    assert made.stdout.endswith(" dev\n")
     done = flue_actors("connect", "joke-teller", "--local", cwd=tmp_path / "mine", input="Hello!\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+
+
+def test_what_init_says_to_type_next_works_in_any_shell(tmp_path: Path) -> None:
+    bin = Path(sys.executable).parent
+    for path in ("/usr/bin:/bin", f"{bin}:/usr/bin:/bin"):
+        folder = tmp_path / f"my agents {len(path)}"
+        said = flue_actors("init", str(folder), cwd=tmp_path, env={"PATH": path}).stdout
+        step_in, connect, _dev = [line.strip() for line in said.splitlines()[-3:]]
+        done = subprocess.run(
+            f"{step_in} && {connect}",
+            shell=True,
+            cwd=tmp_path,
+            env=environment(PATH=path),
+            input="Hello!\n",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert connect.startswith("flue-actors") == (str(bin) in path)
 
 
 def test_a_project_is_never_overwritten(tmp_path: Path) -> None:
