@@ -43,13 +43,13 @@ _EVENT = b'{"version":1,"type":"event","requestId":%b,"event":'
 class AgentSocket:
     """The conversation on one socket. Give it what arrives; send what it returns."""
 
-    __slots__ = ("_dev", "_instance_id", "_max_in_flight", "_name", "_requests")
+    __slots__ = ("_instance_id", "_max_in_flight", "_name", "_requests", "dev")
 
     def __init__(self, name: str, instance_id: str, *, max_in_flight: int, dev: bool = False) -> None:
         self._name = name
         self._instance_id = instance_id
         self._max_in_flight = max_in_flight
-        self._dev = dev
+        self.dev = dev
         self._requests: dict[str, _Request] = {}
 
     @property
@@ -79,8 +79,11 @@ class AgentSocket:
         """A binary message: this frame, then the socket is closed with 1003."""
         return self._refusal(InvalidRequestError("Only text messages are understood here."))
 
-    def deliver(self, request_id: str, events: Sequence[Event]) -> list[bytes]:
-        """The frames for a request's next events; after the last of them the request is no longer in flight."""
+    def deliver(self, request_id: str, events: Sequence[Event], cause: Exception | None = None) -> list[bytes]:
+        """The frames for a request's next events; after the last of them the request is no longer in flight.
+
+        ``cause`` is what failed it, where a developer may see more of that than the event says.
+        """
         request = self._requests[request_id]
         frames: list[bytes] = []
         if events and not request.started:
@@ -88,9 +91,7 @@ class AgentSocket:
             frames.append(encode(StartedFrame(request_id=request_id)))
         for event in events:
             if isinstance(event, ErrorEvent):
-                error = event.error
-                body = ErrorBody(type=error.type, message=error.message, details=error.details)
-                frames.append(self._settle(request_id, self._error(request_id, body)))
+                frames.append(self._settle(request_id, self._error(request_id, self._shown(event, cause))))
                 break
             frames.append(b"%b%b}" % (request.event_prefix, encode_event(event)))
             if isinstance(event, Operation) and event.task_id is UNSET:
@@ -102,7 +103,7 @@ class AgentSocket:
 
     def fail(self, request_id: str, error: Exception) -> bytes:
         """The frame for a request that was refused, or whose events cannot be followed any further."""
-        return self._settle(request_id, self._error(request_id, error_body(error, dev=self._dev)))
+        return self._settle(request_id, self._error(request_id, error_body(error, dev=self.dev)))
 
     def _check_request_id(self, request_id: str) -> None:
         if not request_id.strip() or len(request_id) > MAX_REQUEST_ID:
@@ -119,8 +120,13 @@ class AgentSocket:
             "Too many requests are in flight on this socket.", retry_after=1, meta={"limit": self._max_in_flight}
         )
 
+    def _shown(self, event: ErrorEvent, cause: Exception | None) -> ErrorBody:
+        if cause is not None:
+            return error_body(cause, dev=self.dev)
+        return ErrorBody(type=event.error.type, message=event.error.message, details=event.error.details)
+
     def _refusal(self, error: CallerError) -> bytes:
-        return encode(ErrorFrame(error=error_body(error, dev=self._dev)))
+        return encode(ErrorFrame(error=error_body(error, dev=self.dev)))
 
     def _error(self, request_id: str, body: ErrorBody) -> bytes:
         return encode(ErrorFrame(request_id=request_id, error=body))

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from flue_actors.agent_ref import Submitted
+from flue_actors.events import ErrorEvent, Event, PromptResult
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.wire import PromptFrame
-from flue_actors.observing import Subscription
 
 GOING_AWAY: Final = 1001
 UNSUPPORTED_DATA: Final = 1003
@@ -57,7 +57,7 @@ class SocketSession:
         self._channel = channel
         self._submit = submit
         self._forget = forget
-        self._feeds: dict[str, Subscription] = {}
+        self._submitted: dict[str, Submitted] = {}  # whose events are not all taken
         self._admitting: set[Awaitable[Submitted]] = set()
         self._leaving = False
         self._lost = False
@@ -89,8 +89,8 @@ class SocketSession:
 
     def writable(self) -> None:
         """The peer reads again."""
-        for request_id, feed in list(self._feeds.items()):
-            self._ready(request_id, feed)
+        for request_id, submitted in list(self._submitted.items()):
+            self._ready(request_id, submitted)
 
     def go_away(self) -> None:
         """The server stops: close now if nothing is in flight, otherwise with the last outcome."""
@@ -106,9 +106,9 @@ class SocketSession:
         if self._lost:
             return
         self._lost = True
-        for feed in self._feeds.values():
-            feed.close()
-        self._feeds.clear()
+        for submitted in self._submitted.values():
+            submitted.feed.close()
+        self._submitted.clear()
         self._forget(self)
 
     def _admitted(self, request_id: str, task: "asyncio.Task[Submitted]") -> None:
@@ -120,26 +120,40 @@ class SocketSession:
             self._channel.write([self._protocol.fail(request_id, error)])
             self._leave_if_idle()
             return
-        feed = task.result().feed
+        submitted = task.result()
         if self._lost:
-            feed.close()
+            submitted.feed.close()
             return
-        self._feeds[request_id] = feed
-        feed.on_ready(partial(self._ready, request_id, feed))
+        self._submitted[request_id] = submitted
+        submitted.feed.on_ready(partial(self._ready, request_id, submitted))
 
-    def _ready(self, request_id: str, feed: Subscription) -> None:
+    def _ready(self, request_id: str, submitted: Submitted) -> None:
         if self._channel.congested:
             return
+        feed = submitted.feed
         events = feed.take()
         if feed.lagged:
             self._channel.close(TRY_AGAIN_LATER, "events were lost: read faster")
             return
-        if events:
-            self._channel.write(self._protocol.deliver(request_id, events))
         if feed.finished:
             feed.close()
-            del self._feeds[request_id]
+            del self._submitted[request_id]
+        if self._protocol.dev and events and isinstance(events[-1], ErrorEvent):
+            outcome = asyncio.get_running_loop().create_task(submitted.result())
+            outcome.add_done_callback(partial(self._failed, request_id, events))
+        elif events:
+            self._channel.write(self._protocol.deliver(request_id, events))
+        if feed.finished:
             self._leave_if_idle()
+
+    def _failed(self, request_id: str, events: Sequence[Event], outcome: "asyncio.Task[PromptResult]") -> None:
+        """In development: the last events, with more of the error than they hold."""
+        if outcome.cancelled() or self._lost:
+            return
+        cause = outcome.exception()
+        frames = self._protocol.deliver(request_id, events, cause if isinstance(cause, Exception) else None)
+        self._channel.write(frames)
+        self._leave_if_idle()
 
     def _leave_if_idle(self) -> None:
         if self._leaving and not self.busy:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served import Served, copy_of_examples, served
+from tests.support.served import Served, copy_of_examples, flue_actors, served
 
 AGENT = """\
 from flue_actors import create_agent, public, tool
@@ -129,3 +129,7 @@ def test_errors_tell_the_developer_more(server: Served, project: Path) -> None:
     )
     wait_until(lambda: server.prompt("teller", "me", "Hi").status == 500)
     assert "initializer" in server.prompt("teller", "me", "Hi").body["error"]["dev"]
+    assert "initializer" in server.prompt_over_socket("teller", "me", "Hi")[-1]["error"]["dev"]
+    chat = flue_actors("connect", "teller", "--url", server.url, cwd=project, input="Hi\n")
+    assert chat.returncode == 1
+    assert "initializer" in chat.stderr
