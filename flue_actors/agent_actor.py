@@ -96,6 +96,8 @@ class AgentActor(Actor):
             await operation.run(agent)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
+            if isinstance(error, InterruptedTurnError):
+                error = InterruptedTurnError()  # in a sender's words, not the actor system's
             if pending.claimed or not isinstance(error, InterruptedTurnError):
                 await self._settle(operation, error)
             raise  # a stop leaves what no attempt has begun in the store, for the next start
