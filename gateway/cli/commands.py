@@ -108,7 +108,7 @@ def connect(agent: str, id: str, session: str, url: str, token: str | None, loca
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("uvicorn", "watchfiles"):
+    for name in ("httpx2", "uvicorn", "watchfiles"):  # a line for every request or look is no news
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
