@@ -147,6 +147,7 @@ class Operation:
         )
         source = "prompt" if isinstance(message, UserMessage) else "dispatch"
         entry = self._session.add(message, source, submission_id=self._submission.id)
+        self._session.position.durable(entry.seq)  # what follows stands behind the input: no offset is used twice
         freeze = self._session.freeze(fingerprint, instance_text(self._submission.key, now))
         self._attempt = attempt
         self._pending.claimed = True

@@ -4,6 +4,7 @@ Checks, in this order: the path and its method (404, 405), the server takes requ
 is exposed on this transport (404), then its guard, and only then what the route does.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from falcon.asgi import Request, Response, WebSocket
 
 from flue_actors.definition.guards import run_guard
 from flue_actors.errors import (
+    DrainingError,
     FlueError,
     InternalError,
     InvalidRequestError,
@@ -48,6 +50,12 @@ class AgentsResource:
             await self._handle(request, response)
         except FlueError as error:
             await reply_error(response, error, dev=self._dev(request))
+        except asyncio.CancelledError:
+            gateway = self._find_gateway(request.scope)
+            if not gateway.draining:
+                raise
+            # The server has waited as long as it may; an accepted input goes on in its runtime.
+            await reply_error(response, DrainingError(), dev=gateway.dev)
         except Exception as error:
             logger.exception("a request failed")
             await reply_error(response, InternalError(dev=repr(error)), dev=self._dev(request))

@@ -85,6 +85,19 @@ async def test_who_watches_a_runtime_that_goes_on_is_told_that_the_server_goes()
     assert (event, data["error"]["type"]) == ("error", "draining")
 
 
+async def test_who_waits_for_a_runtime_that_goes_on_is_told_that_the_server_goes() -> None:
+    async with runtime(settings=BRIEF) as rt:
+        app = create_app(rt)
+        listener = listen()
+        async with connected(listener.getsockname()[:2]) as waiting:
+            async with serving(make_server(app, app.gateway), listener):
+                await waiting.send(prompt(HERE, "hang"))
+                await eventually(lambda: rt.snapshot().pending)
+            answer = await waiting.reply()
+        assert (answer.status, answer.error) == (503, "draining")
+        assert rt.snapshot().pending == 1
+
+
 async def test_nothing_that_was_accepted_is_left_without_an_outcome() -> None:
     store = memory_store()
     async with serving_house(settings=BRIEF, store=store) as house, connected(house.address) as stream:

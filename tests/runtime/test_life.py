@@ -15,7 +15,6 @@ from flue_actors.runtime import Runtime
 from tests.runtime.support import running, virtual_time
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
-SLOW = create_agent(model="scripted/echo?rate=1", instructions="Echo.")
 
 
 async def test_a_runtime_starts_once() -> None:

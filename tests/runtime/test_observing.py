@@ -1,14 +1,14 @@
+import asyncio
+
 import pytest
 
 from flue_actors import create_agent
-from flue_actors.errors import (
-    ReaderTooSlowError,
-)
+from flue_actors.definition.settings import Settings
+from flue_actors.errors import ReaderTooSlowError
 from flue_actors.events import Event, Idle, TurnRequest
-from tests.runtime.support import kinds, running, watch
+from tests.runtime.support import kinds, running, virtual_time, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
-SLOW = create_agent(model="scripted/echo?rate=1", instructions="Echo.")
 
 
 async def test_observers_see_what_is_not_public_and_the_feed_does_not() -> None:
@@ -59,3 +59,14 @@ async def test_a_stream_that_lost_events_says_so() -> None:
     async with running(paced) as runtime:
         with pytest.raises(ReaderTooSlowError):
             await watch(runtime.ref("agent", "u1"), "hello")
+
+
+@virtual_time
+async def test_no_offset_of_a_session_is_used_twice_also_after_passivation() -> None:
+    async with running(ECHO, settings=Settings(passivate_after=60)) as runtime:
+        ref = runtime.ref("agent", "u1")
+        seen = [event.offset for event in await watch(ref, "one")]
+        await asyncio.sleep(200)
+        assert runtime.snapshot().actors.actors == ()
+        seen += [event.offset for event in await watch(ref, "two")]
+    assert len(set(seen)) == len(seen)
