@@ -8,11 +8,12 @@ Every event carries its correlation: ``instance_id``, ``session``, ``operation_i
 events stand at ``n == 0`` of the entry they were committed with; ephemeral ones at ``n > 0`` behind the last of them.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from flue_actors.errors import FlueError
 from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, Usage
 
 OperationKind = Literal["prompt", "skill", "task", "shell", "compact"]
@@ -43,6 +44,11 @@ class PublicError(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     type: str
     message: str
     details: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, error: FlueError) -> Self:
+        """What of ``error`` is written for callers."""
+        return cls(type=error.type, message=error.message, details=error.details)
 
 
 class ModelName(msgspec.Struct, frozen=True):

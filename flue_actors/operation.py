@@ -96,7 +96,7 @@ class Operation:
         Raises:
             StoreError: The store refused; the row is settled at the next start.
         """
-        shown = PublicError(type=error.type, message=error.message, details=error.details)
+        shown = PublicError.of(error)
         reason = events.OperationError(name=error.type, message=error.message)
         body = self._settled_body(outcome, error.type, reason)
         open_calls = self._session.transcript.unanswered()

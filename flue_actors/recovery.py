@@ -73,6 +73,6 @@ async def _settle(services: Services, submission: Submission) -> "asyncio.Future
             attempt=submission.attempt,
             outcome="failed",
             at=now,
-            error=_encode(PublicError(type=error.type, message=error.message, details=error.details)),
+            error=_encode(PublicError.of(error)),
         ),
     )

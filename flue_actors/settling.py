@@ -26,7 +26,7 @@ async def settle_unworked(services: Services, pending: Pending, error: FlueError
 
     A store that refuses is logged: the row is settled at the next start.
     """
-    shown = PublicError(type=error.type, message=error.message, details=error.details)
+    shown = PublicError.of(error)
     try:
         row = await _settle_row(services, pending.submission_id, shown)
     except StoreError:
@@ -48,9 +48,7 @@ def keep_for_next_start(services: Services, pending: Pending) -> None:
         details="It is kept, and worked on when the server starts again. There is no need to send it again.",
     )
     pending.fail(error)
-    _end_feed(
-        services, pending, ErrorEvent(error=PublicError(type=error.type, message=error.message, details=error.details))
-    )
+    _end_feed(services, pending, ErrorEvent(error=PublicError.of(error)))
 
 
 def _end_feed(services: Services, pending: Pending, last: Idle | ErrorEvent) -> None:
