@@ -1,8 +1,6 @@
 """The processes a benchmark measures or needs: our server, a Messages-API server; and what they use (Linux's /proc)."""
 
 import os
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -13,6 +11,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.cores import Role, pin
+from tests.helpers.ports import free_port
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
@@ -38,7 +37,7 @@ def flue_server(
     *, model: str, loop: str, store: str = "sqlite", env: Mapping[str, str] | None = None
 ) -> Generator[Server]:
     """``benchmarks.server`` with one agent, ``echo``, on the server's core."""
-    port = _free_port()
+    port = free_port()
     arguments = ["-m", "benchmarks.server", "--port", str(port), "--store", store, "--model", model, "--loop", loop]
     with _running(arguments, "server", env) as process:
         yield Server(process.pid, port)
@@ -75,16 +74,3 @@ def _running(arguments: list[str], role: Role, env: Mapping[str, str] | None) ->
             yield process
         finally:
             process.terminate()
-
-
-def _free_port() -> int:
-    """Below the range that outgoing connections take theirs from."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

@@ -6,7 +6,8 @@ import time
 import urllib.error
 from pathlib import Path
 
-from tests.support.served import Served, copy_of_examples, environment, free_port
+from tests.helpers.ports import free_port
+from tests.support.served import Served, copy_of_examples, environment
 
 
 def run(program: str, cwd: Path) -> str:

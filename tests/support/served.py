@@ -2,10 +2,8 @@
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +17,7 @@ from urllib.parse import quote
 
 from websockets.sync.client import connect
 
+from tests.helpers.ports import free_port
 from tests.quality.repository import ROOT
 
 OURS = ("FLUE_", "ANTHROPIC_")
@@ -65,18 +64,6 @@ class Served:
             while not frames or frames[-1]["type"] not in ("result", "error"):
                 frames.append(json.loads(client.recv(timeout=20)))
         return frames
-
-
-def free_port() -> int:
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def environment(**more: str) -> dict[str, str]:
