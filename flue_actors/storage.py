@@ -1,18 +1,23 @@
 """The store port: what the core asks of a store, and the records that cross it. This docstring is the contract.
 
 A store keeps **instances** (agent, id), their **sessions**, the append-only **entries** of each session, every accepted
-input (**submissions**), and a small **kv** per instance. One process owns a store at a time.
+input (**submissions**), the **journal** of what a submission's running turn has come to, and a small **kv** per instance.
+One process owns a store at a time.
 
 * `commit` takes operations that belong together and applies all of them or none. It *enqueues at once* and returns a
   future: two commits are applied in the order of the calls, so a caller may leave the first unawaited and await only
   the last of a group. The future resolves after the writes are durable; if it is cancelled, the writes still happen.
-* Every commit carries the owner's `Fence`; `Claim`, `Append` and `Settle` also carry the submission's attempt. A commit
-  of a replaced owner or attempt fails with `FencedError` and leaves nothing. The same for whatever else is *refused*: a
-  known id, an unknown one, an entry whose ``seq`` is not the next.
+* Every commit carries the owner's `Fence`; `Claim`, `Append`, `WriteJournal`, `Requeue` and `Settle` also carry the
+  submission's attempt. A commit of a replaced owner or attempt fails with `FencedError` and leaves nothing. The same for
+  whatever else is *refused*: a known id, an unknown one, an entry whose ``seq`` is not the next.
+* An input with an idempotency key that its session knows is no refusal: nothing of that commit is applied, and
+  `Committed.known` names the submission that has the key. Such an `Admit` is the first operation of its commit.
 * A failure that nobody awaits is silent, but what builds on it is refused in turn, by its attempt or by its first
   ``seq``. So let the commit that is awaited hold an entry: a `Settle` alone notices only a missing `Claim`.
 * Instances and sessions come into being when `Admit`, `Append` or (instances) `PutKv` first name them.
 * A full disk or an I/O error fails that commit with `StoreUnavailableError`; reads go on and later commits may succeed.
+  It left nothing, so the same operations may be tried again; if they are refused then, it had left them after all.
+* An `Erase` is done when no byte of what it removed is left in any file of the store.
 * Acceptance order is `Submission.seq`: assigned by `Admit`, rising in the order of the calls, over all instances.
 * Reads see every commit whose future has resolved.
 
@@ -26,13 +31,14 @@ import msgspec
 
 from flue_actors.ids import AgentKey
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of the stored formats. Raised with a migration, never without."""
 
 SubmissionKind = Literal["direct", "dispatch"]
 SubmissionStatus = Literal["queued", "running", "waiting", "settled"]
 Outcome = Literal["completed", "failed", "aborted"]
-EntryKind = Literal["message", "settled", "compaction"]
+EntryKind = Literal["message", "resumed", "settled", "compaction"]
+JournalKind = Literal["text", "step"]
 KvKind = Literal["state", "frozen", "snapshot"]
 
 
@@ -65,7 +71,15 @@ class Submission(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         seq: Acceptance order (0 until admitted).
         payload: The input, JSON (`submissions.Input`).
+        policy: What its sender wanted if the instance was busy, where that still matters while it waits
+            (`agent_ref.IfBusy`).
         attempt: 0 until claimed, then the number of the current attempt.
+        excused: How many of its attempts ended in a graceful stop: they do not count against the budget.
+        spent_ms: Milliseconds of work in earlier attempts that are known to have been spent.
+        host: The submission whose turn it joined: it is settled with that one.
+        abort: Somebody wants it aborted, for this reason: it is never worked on again.
+        idempotency_key: The sender's own name for it, unique in its session.
+        started_at: When its first attempt began.
         deadline: Milliseconds since the epoch; informative, never enforced from the stored value.
         version: The definition's own version, at the last claim.
         fingerprint: Hash of model, instructions and tool schemas, at the last claim.
@@ -83,7 +97,13 @@ class Submission(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     seq: int = 0
     status: SubmissionStatus = "queued"
     outcome: Outcome | None = None
+    policy: str = "queue"
     attempt: int = 0
+    excused: int = 0
+    spent_ms: int = 0
+    host: str | None = None
+    abort: str | None = None
+    idempotency_key: str | None = None
     dispatch_id: str | None = None
     principal: bytes | None = None
     started_at: int | None = None
@@ -105,18 +125,22 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admit(msgspec.Struct, frozen=True, gc=False):
-    """Record a new input as queued, whatever its fields after ``accepted_at`` say but ``dispatch_id``, ``principal``
-    and ``deadline``. Refused if the id is known."""
+    """Record a new input as queued, whatever its fields after ``accepted_at`` say but ``policy``, ``idempotency_key``,
+    ``dispatch_id``, ``principal`` and ``deadline``. Refused if the id is known."""
 
     submission: Submission
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Start an attempt: queued (attempt - 1 so far) becomes running. Refused otherwise."""
+    """Start an attempt (attempt - 1 so far, and no outcome): it is running, and an earlier attempt is replaced.
+
+    Refused otherwise. With ``host`` it joins the turn of that submission.
+    """
 
     submission_id: str
     attempt: int
     at: int
+    host: str | None = None
     deadline: int | None = None
     version: str | None = None
     fingerprint: str | None = None
@@ -146,6 +170,72 @@ class Settle(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     error: bytes | None = None
 
 
+class Requeue(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A graceful stop ends the attempt: running becomes queued, and the attempt is excused. Refused as `Append` is.
+
+    ``spent_ms`` is the work in all its attempts so far.
+    """
+
+    submission_id: str
+    attempt: int
+    spent_ms: int
+
+
+class RequestAbort(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Note for each of these that somebody wants it aborted. What is settled, unknown or noted already stays as it is."""
+
+    submission_ids: tuple[str, ...]
+    reason: str
+
+
+class WriteJournal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Add a row to the submission's journal; refused as `Append` is. Its outcome removes the journal.
+
+    Attributes:
+        kind: ``text``: a piece of the reply that is being streamed; ``step``: the value of a durable tool's step.
+        name: ``text``: the turn's id. ``step``: the call's id, a slash, the step's name.
+        after: The seq of the session's last entry when it was written.
+        spent_ms: As in `Requeue`.
+    """
+
+    submission_id: str
+    attempt: int
+    kind: JournalKind
+    name: str
+    body: bytes
+    after: int
+    spent_ms: int
+
+
+class JournalRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A row as it was written; see `WriteJournal`."""
+
+    kind: JournalKind
+    name: str
+    body: bytes
+    after: int
+    spent_ms: int
+    attempt: int
+
+
+class Erase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Remove one session with its entries, submissions, journals and frozen texts, or (``session=None``) the whole
+    instance with everything it has. Nothing happens where there is nothing."""
+
+    key: AgentKey
+    session: str | None = None
+
+
+class Prune(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Forget settled submissions that were settled before this time, oldest first, at most ``limit`` of them.
+
+    Entries stay. Looks at no more than ten times ``limit`` rows. `Committed.removed` says how many went.
+    """
+
+    settled_before: int
+    limit: int
+
+
 class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Set (or with ``body=None`` remove) one value of an instance."""
 
@@ -155,19 +245,23 @@ class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     body: bytes | None
 
 
-Op = Admit | Claim | Append | Settle | PutKv
+Op = Admit | Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Erase | Prune
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
-    """What a commit came to. Both are 0 without an `Admit` in it.
+    """What a commit came to. ``seq``, ``last_seq`` and ``known`` tell of its `Admit`, ``removed`` of its `Prune`.
 
     Attributes:
         seq: Acceptance order of the (last) admitted submission.
         last_seq: The seq of the newest entry of its session; 0 = the session has none.
+        known: The submission that has this idempotency key already: nothing was applied.
+        removed: How many rows went.
     """
 
     seq: int = 0
     last_seq: int = 0
+    known: str | None = None
+    removed: int = 0
 
 
 NOTHING_ADMITTED: Final = Committed()
@@ -220,8 +314,22 @@ class Store(Protocol):
         """The seq of the session's newest entry; 0 when there is none or no such session."""
         ...
 
-    async def entries(self, key: AgentKey, session: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
-        """Entries with ``seq > after`` in order, at most ``limit``."""
+    async def entries(
+        self, key: AgentKey, session: str, *, after: int = 0, before: int | None = None, limit: int | None = None
+    ) -> list[Entry]:
+        """Entries with ``after < seq < before`` in order: the first ``limit`` of them, with ``before`` the last."""
+        ...
+
+    async def journal(self, submission_id: str) -> list[JournalRow]:
+        """The journal of a submission without an outcome, in the order it was written."""
+        ...
+
+    async def idle(self, *, before: int, after: AgentKey | None, limit: int) -> tuple[list[AgentKey], AgentKey | None]:
+        """Instances without unsettled work whose newest entry is older than ``before``.
+
+        Looks at ``limit`` instances behind ``after``; returns the idle ones among them, and the last it looked at (None
+        when it came to the end).
+        """
         ...
 
     async def sessions(self, key: AgentKey) -> list[SessionRecord]:
