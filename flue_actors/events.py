@@ -44,11 +44,13 @@ class PublicError(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     type: str
     message: str
     details: str | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = UNSET
 
     @classmethod
     def of(cls, error: FlueError) -> Self:
         """What of ``error`` is written for callers."""
-        return cls(type=error.type, message=error.message, details=error.details)
+        meta = UNSET if error.meta is None else error.meta
+        return cls(type=error.type, message=error.message, details=error.details, meta=meta)
 
 
 class ModelName(msgspec.Struct, frozen=True):
@@ -246,6 +248,24 @@ class Log(_Correlated, frozen=True, tag="log"):
     attributes: dict[str, Any] | UnsetType = UNSET
 
 
+class StreamInterrupted(_Correlated, frozen=True, tag="stream_interrupted"):
+    """A server stopped in the middle of this submission and it is worked on again, as attempt number ``attempt``.
+
+    Durable. What was streamed behind the last durable event does not count. If a piece of a reply was kept, its
+    ``message_end`` (stop reason ``aborted``) stands before this event, and the rest of the reply follows as a message of
+    its own: ``kept`` is true.
+    """
+
+    attempt: int
+    kept: bool
+
+
+class MessageSnapshot(_Correlated, frozen=True, tag="message_snapshot"):
+    """The reply being streamed, as far as it is: for a reader who joined in the middle. Replaces what it has of it."""
+
+    message: AssistantMessage
+
+
 class Idle(_Correlated, frozen=True, tag="idle"):
     """The submission is done and its feed ends."""
 
@@ -275,6 +295,8 @@ Event = (
     | AgentEnd
     | Operation
     | Log
+    | StreamInterrupted
+    | MessageSnapshot
     | Idle
     | ErrorEvent
 )
