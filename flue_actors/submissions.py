@@ -36,16 +36,32 @@ decode_input = msgspec.json.Decoder(Input).decode
 
 
 class Pending:
-    """One accepted input until it is settled: the `agent_ref.Submitted` its sender holds."""
+    """One accepted input until it is settled: the `agent_ref.Submitted` its sender holds.
+
+    Attributes:
+        principal: Who sent it.
+        first: Nothing of its session is stored or under way.
+        seq: The seq of its session's newest entry when it was accepted.
+        started_at: Milliseconds since the epoch; 0 until it is worked on.
+        claimed: An attempt began in this process: what it did is in the history.
+        resumed: An earlier attempt left something behind, here or in another process.
+        abort: Somebody wants it aborted, for this reason.
+        host: The one whose turn it joined, and is settled with.
+        settled: Its outcome is known here.
+    """
 
     __slots__ = (
         "_instances",
         "_outcome",
         "_subscription",
+        "abort",
         "claimed",
         "first",
+        "host",
         "instance",
         "principal",
+        "resumed",
+        "seq",
         "settled",
         "started_at",
         "submission",
@@ -55,15 +71,19 @@ class Pending:
         self, submission: Submission, instances: "LiveInstances", *, principal: Principal | None, watch: bool
     ) -> None:
         self._instances = instances
-        self.submission = submission
-        self.instance = instance = instances.enter(submission.key, submission.session)
-        self.principal = principal
-        self.first = instance.pending_in(submission.session) == 1  # nothing of its session is stored or under way
-        self.started_at = 0  # milliseconds since the epoch; 0 until it runs
-        self.claimed = False  # an attempt began: what it did is in the history
-        self.settled = False  # its outcome is known here
-        self._subscription = instance.feed.subscribe(submission.id) if watch else None
         self._outcome: asyncio.Future[PromptResult] | None = None
+        self.submission = submission
+        self.instance = instance = instances.enter(self)
+        self.principal = principal
+        self.first = instance.pending_in(submission.session) == 1
+        self.seq = 0
+        self.started_at = 0
+        self.claimed = False
+        self.resumed = submission.attempt > 0
+        self.abort = submission.abort
+        self.host: Pending | None = None
+        self.settled = False
+        self._subscription = instance.feed.subscribe(submission.id) if watch else None
 
     @property
     def submission_id(self) -> str:
@@ -74,6 +94,11 @@ class Pending:
     def accepted_at(self) -> str:
         """ISO timestamp."""
         return iso(self.submission.accepted_at)
+
+    @property
+    def offset(self) -> str:
+        """Where its session stood when it was accepted."""
+        return f"{self.seq}-0"
 
     @property
     def feed(self) -> Subscription:
@@ -100,9 +125,15 @@ class Pending:
             self.outcome.set_result(result)
 
     def fail(self, error: FlueError) -> None:
-        """It is settled ``failed`` or ``aborted``. What settles first counts."""
+        """It is settled ``failed`` or ``aborted``, or left to the next start. What settles first counts."""
         if self._settle():
             self.outcome.set_exception(error)
+
+    def pause(self, error: FlueError) -> None:
+        """It cannot go on now, but will: who waits at the moment is told, who asks again waits for the outcome."""
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_exception(error)
+            self._outcome = None
 
     def _settle(self) -> bool:
         """True when somebody may be told: what settles first counts, and an outcome that was given up is told to none."""
@@ -116,6 +147,11 @@ class Pending:
         """Its actor took it up."""
         self.started_at = at_ms
         self.instance.running.append(self)
+
+    def join(self, host: "Pending") -> None:
+        """It is worked on as a part of another one's turn."""
+        self.host = host
+        self.started_at = host.started_at
 
     def refuse(self) -> None:
         """It was never admitted: nobody has seen it."""
@@ -134,27 +170,78 @@ def _retrieve(outcome: "asyncio.Future[PromptResult]") -> None:
         outcome.exception()
 
 
-class LiveInstance:
-    """What one instance has under way: created with its first input, dropped when nothing is left and nobody reads."""
+class Attached:
+    """Somebody else's hold on an accepted input: its sender's again, with the same idempotency key."""
 
-    __slots__ = ("_sessions", "feed", "key", "pending", "running", "settling")
+    __slots__ = ("_pending", "_subscription")
+
+    def __init__(self, pending: Pending, *, watch: bool) -> None:
+        self._pending = pending
+        self._subscription = pending.instance.feed.subscribe(pending.submission_id) if watch else None
+
+    @property
+    def submission_id(self) -> str:
+        """``sub_...``."""
+        return self._pending.submission_id
+
+    @property
+    def accepted_at(self) -> str:
+        """ISO timestamp."""
+        return self._pending.accepted_at
+
+    @property
+    def offset(self) -> str:
+        """Where its session stood when it was accepted."""
+        return self._pending.offset
+
+    @property
+    def feed(self) -> Subscription:
+        """Its events from now on; only when submitted with ``watch=True``."""
+        if self._subscription is None:
+            raise ValueError("this submission is not watched: submit it with watch=True")
+        return self._subscription
+
+    async def result(self) -> PromptResult:
+        """Wait for the outcome. Raises TurnError."""
+        return await self._pending.result()
+
+
+class LiveInstance:
+    """What one instance has under way: created with its first input, dropped when nothing is left and nobody reads.
+
+    Attributes:
+        unsettled: Its accepted inputs in the order of acceptance, by id.
+        running: Those its actor has taken up.
+        settling: Inputs that are settled past the actor.
+        arrived_at: Loop time of the newest input.
+    """
+
+    __slots__ = ("_sessions", "arrived_at", "feed", "key", "running", "settling", "unsettled")
 
     def __init__(self, key: AgentKey) -> None:
         self.key = key
-        self.pending = 0
         self.feed = Feed()
+        self.unsettled: dict[str, Pending] = {}
         self.running: list[Pending] = []
-        self.settling: set[asyncio.Task[None]] = set()  # inputs that are settled past the actor
+        self.settling: set[asyncio.Task[None]] = set()
+        self.arrived_at = 0.0
         self._sessions: dict[str, int] = {}
 
-    def add(self, session: str) -> None:
-        """One more input of this session is on its way."""
-        self.pending += 1
+    @property
+    def pending(self) -> int:
+        """How many inputs have no outcome."""
+        return len(self.unsettled)
+
+    def add(self, pending: "Pending") -> None:
+        """One more input is on its way."""
+        session = pending.submission.session
+        self.unsettled[pending.submission_id] = pending
         self._sessions[session] = self._sessions.get(session, 0) + 1
 
-    def remove(self, session: str) -> None:
+    def remove(self, pending: "Pending") -> None:
         """One of them is settled, or was refused."""
-        self.pending -= 1
+        session = pending.submission.session
+        del self.unsettled[pending.submission_id]
         left = self._sessions[session] - 1
         if left:
             self._sessions[session] = left
@@ -170,14 +257,33 @@ class LiveInstance:
         """Inputs of one session under way."""
         return self._sessions.get(session, 0)
 
+    def of(self, session: str | None) -> "list[Pending]":
+        """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""
+        return [each for each in self.unsettled.values() if session is None or each.submission.session == session]
+
+    def waiting(self, session: str, policy: str) -> "list[Pending]":
+        """What was sent with this policy, is recorded, and nobody has begun to work on."""
+        if len(self.unsettled) == 1:
+            return []
+        return [
+            each
+            for each in self.of(session)
+            if each.submission.policy == policy
+            and each.submission.seq
+            and not each.started_at
+            and not each.resumed
+            and each.abort is None
+        ]
+
 
 class LiveInstances:
     """Every instance with work under way: memory follows live work, never ids ever seen."""
 
-    __slots__ = ("_instances", "_quiet", "pending")
+    __slots__ = ("_instances", "_keys", "_quiet", "pending")
 
     def __init__(self) -> None:
         self._instances: dict[AgentKey, LiveInstance] = {}
+        self._keys: dict[tuple[AgentKey, str, str], Pending] = {}
         self._quiet: asyncio.Future[None] | None = None
         self.pending = 0
 
@@ -188,23 +294,35 @@ class LiveInstances:
         """The instance, if it has work under way."""
         return self._instances.get(key)
 
-    def enter(self, key: AgentKey, session: str) -> LiveInstance:
+    def keyed(self, key: AgentKey, session: str, idempotency_key: str) -> Pending | None:
+        """The input under way that has this idempotency key."""
+        return self._keys.get((key, session, idempotency_key))
+
+    def enter(self, pending: Pending) -> LiveInstance:
         """Count one more input of this instance."""
-        instance = self._instances.get(key)
+        submission = pending.submission
+        instance = self._instances.get(submission.key)
         if instance is None:
-            instance = self._instances[key] = LiveInstance(key)
-        instance.add(session)
+            instance = self._instances[submission.key] = LiveInstance(submission.key)
+        instance.add(pending)
         self.pending += 1
+        if submission.idempotency_key is not None:
+            self._keys.setdefault((submission.key, submission.session, submission.idempotency_key), pending)
         return instance
 
     def leave(self, pending: Pending) -> None:
         """One input is settled or was refused. Readers keep the feed alive on their own."""
         instance = pending.instance
+        submission = pending.submission
         if pending in instance.running:
             instance.running.remove(pending)
-        instance.remove(pending.submission.session)
-        instance.feed.forget(pending.submission_id)
+        instance.remove(pending)
+        instance.feed.forget(submission.id)
         self.pending -= 1
+        if submission.idempotency_key is not None:
+            named = (submission.key, submission.session, submission.idempotency_key)
+            if self._keys.get(named) is pending:
+                del self._keys[named]
         if instance.pending == 0:
             del self._instances[instance.key]
         if self.pending == 0 and self._quiet is not None and not self._quiet.done():

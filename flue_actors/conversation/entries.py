@@ -1,7 +1,7 @@
 """The stored form of a session's entries: readable JSON, one shape per kind. Pure.
 
-`message` rows carry one conversation message and where it came from; `settled` rows mark the terminal outcome of one
-input, so history, status and (replayed) events tell the same story.
+`message` rows carry one conversation message and where it came from; `resumed` rows mark that an interrupted input is
+worked on again, `settled` rows its terminal outcome, so history, status and replayed events tell the same story.
 """
 
 from typing import Any, Literal
@@ -35,8 +35,16 @@ class SettledBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     error: OperationError | None = None
 
 
+class ResumedBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Body of a ``resumed`` entry: from here on another attempt is at work. See `events.StreamInterrupted`."""
+
+    attempt: int
+    kept: bool
+
+
 _encode = msgspec.json.Encoder().encode
 _MESSAGE: "msgspec.json.Decoder[MessageBody]" = msgspec.json.Decoder(MessageBody)
+_RESUMED: "msgspec.json.Decoder[ResumedBody]" = msgspec.json.Decoder(ResumedBody)
 _SETTLED: "msgspec.json.Decoder[SettledBody]" = msgspec.json.Decoder(SettledBody)
 
 
@@ -53,6 +61,11 @@ def settled_entry(seq: int, at: int, submission_id: str, body: SettledBody) -> E
     return Entry(seq=seq, kind="settled", at=at, body=_encode(body), submission_id=submission_id)
 
 
+def resumed_entry(seq: int, at: int, submission_id: str, body: ResumedBody) -> Entry:
+    """The row that marks a new attempt."""
+    return Entry(seq=seq, kind="resumed", at=at, body=_encode(body), submission_id=submission_id)
+
+
 def read_message(entry: Entry) -> MessageBody:
     """The body of a ``message`` entry."""
     return _MESSAGE.decode(entry.body)
@@ -61,6 +74,11 @@ def read_message(entry: Entry) -> MessageBody:
 def read_settled(entry: Entry) -> SettledBody:
     """The body of a ``settled`` entry."""
     return _SETTLED.decode(entry.body)
+
+
+def read_resumed(entry: Entry) -> ResumedBody:
+    """The body of a ``resumed`` entry."""
+    return _RESUMED.decode(entry.body)
 
 
 def is_message(entry: Entry) -> bool:

@@ -48,10 +48,42 @@ def dispatch_signal(
 
 
 def interrupted_signal(submission_id: str, kind: str, reason: str, at_ms: int) -> SignalMessage:
-    """Tells the model that an earlier input was cut off and not answered."""
+    """Tells the model that an earlier input was given up and not answered. ``reason`` is the error's type."""
     return SignalMessage(
         type="submission_interrupted",
         attributes={"submissionId": submission_id, "kind": kind, "reason": reason},
         content="An earlier message was interrupted before it was answered. It will not be answered by itself.",
+        timestamp=at_ms,
+    )
+
+
+def aborted_signal(submission_id: str, kind: str, reason: str, at_ms: int) -> SignalMessage:
+    """Tells the model that an earlier input was stopped on request; a reply before it may be cut off."""
+    return SignalMessage(
+        type="submission_aborted",
+        attributes={"submissionId": submission_id, "kind": kind, "reason": reason},
+        content="The work on the message before this was stopped on request. What was not done was not wanted any more.",
+        timestamp=at_ms,
+    )
+
+
+def continued_signal(submission_id: str, at_ms: int) -> SignalMessage:
+    """Tells the model to go on with the reply that stands before this, which its reader has already."""
+    return SignalMessage(
+        type="stream_interrupted",
+        attributes={"submissionId": submission_id},
+        content=(
+            "Your reply was interrupted at the point where it ends above. The reader has that part already. "
+            "Continue exactly from there: do not repeat any of it, and do not mention the interruption."
+        ),
+        timestamp=at_ms,
+    )
+
+
+def instructions_signal(instructions: str, at_ms: int) -> SignalMessage:
+    """Tells the model what its instructions are from here on, while the system prompt stays as it was frozen."""
+    return SignalMessage(
+        type="instructions",
+        content=f"Your instructions have changed. From here on these replace the earlier ones:\n\n{instructions}",
         timestamp=at_ms,
     )

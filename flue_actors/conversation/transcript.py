@@ -2,7 +2,8 @@
 
 Rules of the context, checked as messages arrive, so a turn costs the same at 10 entries and at 10,000:
 
-* Replies that ended in ``error`` or ``aborted`` are left out.
+* Replies that ended in ``error`` are left out. Of one that was cut off (``aborted``) its text counts: a signal behind it
+  says what happened. Its reasoning does not: unsigned, the provider would refuse it.
 * A reply with tool calls counts only once every one of its calls has its result, in the order of the calls; until then
   it and its results wait outside. An orphaned result is left out.
 * What waits outside when another user message arrives stays out: the provider would refuse it.
@@ -10,7 +11,9 @@ Rules of the context, checked as messages arrive, so a turn costs the same at 10
 
 from collections.abc import Iterable
 
-from flue_actors.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, tool_calls_of
+import msgspec
+
+from flue_actors.messages import AssistantMessage, Message, TextContent, ToolCall, ToolResultMessage, tool_calls_of
 
 
 class Transcript:
@@ -34,7 +37,9 @@ class Transcript:
         self._drop_waiting()
         if not isinstance(message, AssistantMessage):
             self._context.append(message)
-        elif message.stop_reason not in {"error", "aborted"}:
+        elif message.stop_reason == "aborted":
+            self._add_piece(message)
+        elif message.stop_reason != "error":
             self._add_reply(message)
 
     def context(self) -> tuple[Message, ...]:
@@ -53,6 +58,11 @@ class Transcript:
             self._awaited = [call.id for call in calls]
         elif message.content:
             self._context.append(message)
+
+    def _add_piece(self, message: AssistantMessage) -> None:
+        text = tuple([block for block in message.content if isinstance(block, TextContent) and block.text.strip()])
+        if text:
+            self._context.append(msgspec.structs.replace(message, content=text))
 
     def _add_result(self, message: ToolResultMessage) -> None:
         if self._waiting is None or message.tool_call_id not in self._awaited:

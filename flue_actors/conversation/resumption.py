@@ -1,0 +1,89 @@
+"""What an interrupted input has come to, as its session and its journal tell: where the next attempt goes on. Pure.
+
+Every step of a turn leaves its trace before anything is built on it, so whatever moment a process stopped at, one of
+these holds:
+
+    a recorded final reply ----------------> settle it, `finished`
+    calls without results -----------------> `Transcript.unanswered` names them
+    pieces of a reply behind the last entry -> keep them, `partial`
+    anything else -------------------------> ask the model again
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from flue_actors.conversation.entries import is_message, read_message
+from flue_actors.conversation.outcome import ZERO, add_usage
+from flue_actors.messages import AssistantMessage, Usage, text_of, tool_calls_of
+from flue_actors.storage import Entry, JournalRow
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """The part of a reply that was streamed and stored before the process stopped; never blank."""
+
+    turn_id: str
+    text: str
+
+
+class Resumption(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an attempt goes on.
+
+    Attributes:
+        turns: Model replies that are recorded.
+        usage: Their sum.
+        kept: Text of the reply in progress that earlier interruptions kept.
+        partial: What has to be kept of it now.
+        finished: The last reply, when nothing but the settling is missing.
+        steps: Recorded values of durable tools' steps.
+        spent_ms: Work that is known to have been done on it.
+    """
+
+    turns: int = 0
+    usage: Usage = ZERO
+    kept: str = ""
+    partial: Piece | None = None
+    finished: AssistantMessage | None = None
+    steps: dict[str, bytes] = {}
+    spent_ms: int = 0
+
+
+def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_seq: int, spent_ms: int) -> Resumption:
+    """Read the traces.
+
+    Args:
+        entries: The session's entries of this submission.
+        journal: Its journal.
+        last_seq: The seq of the session's last entry: pieces of a reply that stand elsewhere are of no use any more.
+        spent_ms: What the row says.
+    """
+    turns, usage, kept, last = 0, ZERO, "", None
+    for entry in entries:
+        message = read_message(entry).message if is_message(entry) else None
+        if isinstance(message, AssistantMessage):
+            usage = add_usage(usage, message.usage)
+            last = message
+            if message.stop_reason == "aborted":
+                kept += text_of(message)
+            else:
+                turns += 1
+                kept = ""
+    finished = last if last is not None and last.stop_reason != "aborted" and not tool_calls_of(last) else None
+    return Resumption(
+        turns=turns,
+        usage=usage,
+        kept=kept,
+        partial=_piece([row for row in journal if row.kind == "text" and row.after == last_seq]),
+        finished=finished,
+        steps={row.name: row.body for row in journal if row.kind == "step"},
+        spent_ms=max([spent_ms, *[row.spent_ms for row in journal]]),
+    )
+
+
+def _piece(rows: Sequence[JournalRow]) -> Piece | None:
+    """What the last try of the model call had streamed."""
+    if not rows:
+        return None
+    turn_id = rows[-1].name
+    text = b"".join([row.body for row in rows if row.name == turn_id]).decode()
+    return Piece(turn_id, text) if text.strip() else None
