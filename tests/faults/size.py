@@ -1,0 +1,12 @@
+"""How much of the fault lab runs: a short part with every test run, the whole with ``make test-faults``."""
+
+import os
+
+WHOLE = os.environ.get("FAULTS") == "whole"
+
+SEED = int(os.environ.get("FAULTS_SEED", "1"))
+"""Another seed kills, and loses power, at other moments."""
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "200" if WHOLE else "10"))
+POWER_LOSSES = int(os.environ.get("FAULTS_POWER_LOSSES", "1000" if WHOLE else "20"))
+RESTARTS = int(os.environ.get("FAULTS_RESTARTS", "20" if WHOLE else "2"))
