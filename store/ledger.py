@@ -8,13 +8,33 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, assert_never
 
+from msgspec.structs import replace
+
 from flue_actors.errors import FencedError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import NOTHING_ADMITTED, Admit, Append, Claim, Committed, Entry, Op, PutKv, Settle
+from flue_actors.storage import (
+    NOTHING_ADMITTED,
+    Admit,
+    Append,
+    Claim,
+    Committed,
+    Entry,
+    Erase,
+    Op,
+    Prune,
+    PutKv,
+    RequestAbort,
+    Requeue,
+    Settle,
+    WriteJournal,
+)
 from flue_actors.store import rows
 
 _REMEMBERED: Final = 10_000
 """Sessions whose keys are remembered, about 300 bytes each; the longest unused one is looked up again."""
+
+LOOKS: Final = 10
+"""Rows that a `Prune` looks at for each that it may remove."""
 
 
 class _Session:
@@ -34,11 +54,16 @@ class Ledger:
         self._execute = self._cursor.execute
         self._sessions: dict[tuple[str, str, str], _Session] = {}
         self._running: dict[str, int] = {}
+        self._journaled: set[str] | None = None
+        """Submissions with a journal, so that the others settle without looking for one. None: not read yet."""
+        self._newest: int | None = None
+        """The seq of the newest submission, removed ones included. None: not read yet."""
 
     def forget(self) -> None:
         """What is remembered may be untrue: a transaction was rolled back."""
         self._sessions.clear()
         self._running.clear()
+        self._journaled = self._newest = None
 
     def apply(self, ops: Sequence[Op]) -> Committed:
         """Apply ``ops`` in order.
@@ -48,6 +73,7 @@ class Ledger:
             sqlite3.Error: As SQLite says.
         """
         done = NOTHING_ADMITTED
+        removed = 0
         for op in ops:
             match op:
                 case Append():
@@ -57,25 +83,49 @@ class Ledger:
                 case Settle():
                     self._settle(op)
                 case Admit():
-                    done = self._admit(op)
-                case PutKv():
-                    self._put_kv(op)
+                    done = self._admit(op, first=op is ops[0])
+                    if done.known is not None:
+                        return done
+                case Prune():
+                    removed += self._prune(op)
                 case _:
-                    assert_never(op)
-        return done
+                    self._apply(op)
+        return replace(done, removed=removed) if removed else done
 
-    def _admit(self, op: Admit) -> Committed:
+    def _apply(self, op: WriteJournal | PutKv | Requeue | RequestAbort | Erase) -> None:
+        match op:
+            case WriteJournal():
+                self._write_journal(op)
+            case PutKv():
+                self._put_kv(op)
+            case Requeue():
+                self._requeue(op)
+            case RequestAbort():
+                self._request_abort(op)
+            case Erase():
+                self._erase(op)
+            case _:
+                assert_never(op)
+
+    def _admit(self, op: Admit, *, first: bool) -> Committed:
         new = op.submission
-        session = self._find(new.key, new.session) or self._create(new.key, new.session, new.accepted_at)
-        cursor = self._execute(rows.ADMIT, rows.admit_row(new, session.instance, session.pk))
-        if cursor.rowcount != 1:
+        session = self._find(new.key, new.session)
+        if new.idempotency_key is not None:
+            if not first:
+                raise FencedError(dev=f"submission {new.id} has an idempotency key and is not the first operation")
+            known = session and self._execute(rows.FIND_IDEMPOTENT, (session.pk, new.idempotency_key)).fetchone()
+            if known:
+                return Committed(known=known[0])
+        session = session or self._create(new.key, new.session, new.accepted_at)
+        seq = self._newest_submission() + 1
+        if self._execute(rows.ADMIT, rows.admit_row(new, seq, session.instance, session.pk)).rowcount != 1:
             raise FencedError(dev=f"submission {new.id} is known")
-        assert cursor.lastrowid is not None
-        return Committed(cursor.lastrowid, session.last_seq)
+        self._newest = seq
+        return Committed(seq, session.last_seq)
 
     def _claim(self, op: Claim) -> None:
         if self._execute(rows.CLAIM, rows.claim_row(op)).rowcount != 1:
-            raise FencedError(dev=f"submission {op.submission_id} does not wait for attempt {op.attempt}")
+            raise FencedError(dev=f"submission {op.submission_id} is not open at attempt {op.attempt - 1}")
         self._running[op.submission_id] = op.attempt
 
     def _append(self, op: Append) -> None:
@@ -102,6 +152,62 @@ class Ledger:
         if self._execute(rows.SETTLE, rows.settle_row(op)).rowcount != 1:
             raise FencedError(dev=f"submission {op.submission_id} is not open at attempt {op.attempt}")
         self._running.pop(op.submission_id, None)
+        journaled = self._with_journal()
+        if op.submission_id in journaled:
+            self._execute(rows.REMOVE_JOURNAL, (op.submission_id,))
+            journaled.remove(op.submission_id)
+
+    def _write_journal(self, op: WriteJournal) -> None:
+        self._check_running(op.submission_id, op.attempt)
+        self._execute(rows.WRITE_JOURNAL, rows.journal_row(op))
+        self._with_journal().add(op.submission_id)
+
+    def _requeue(self, op: Requeue) -> None:
+        if self._execute(rows.REQUEUE, (op.spent_ms, op.submission_id, op.attempt)).rowcount != 1:
+            raise FencedError(dev=f"submission {op.submission_id} does not run at attempt {op.attempt}")
+        self._running.pop(op.submission_id, None)
+
+    def _request_abort(self, op: RequestAbort) -> None:
+        for submission_id in op.submission_ids:
+            self._execute(rows.REQUEST_ABORT, (op.reason, submission_id))
+
+    def _erase(self, op: Erase) -> None:
+        instance = self._find_instance(op.key)
+        if instance is None:
+            return
+        self._keep_seq()
+        for pk, name in self._execute(rows.FIND_SESSIONS, (instance, op.session)).fetchall():
+            self._erase_session(pk)
+            self._execute(rows.REMOVE_KV, (instance, "frozen", name))
+            self._sessions.pop((op.key.agent, op.key.id, name), None)
+        if op.session is None:
+            self._execute(rows.ERASE_KV, (instance,))
+            self._execute(rows.ERASE_INSTANCE, (instance,))
+
+    def _erase_session(self, pk: int) -> None:
+        for (submission_id,) in self._execute(rows.FIND_OPEN, (pk,)).fetchall():
+            self._running.pop(submission_id, None)
+            self._with_journal().discard(submission_id)
+        for statement in (rows.ERASE_JOURNALS, rows.ERASE_SUBMISSIONS, rows.ERASE_ENTRIES, rows.ERASE_SESSION):
+            self._execute(statement, (pk,))
+
+    def _prune(self, op: Prune) -> int:
+        self._keep_seq()
+        return self._execute(rows.PRUNE, (op.limit * LOOKS, op.settled_before, op.limit)).rowcount
+
+    def _keep_seq(self) -> None:
+        """Before submissions are removed: the newest may be among them, and no seq is given twice."""
+        self._execute(rows.KEEP_SEQ)
+
+    def _newest_submission(self) -> int:
+        if self._newest is None:
+            self._newest = int(self._execute(rows.NEWEST_SUBMISSION).fetchone()[0])
+        return self._newest
+
+    def _with_journal(self) -> set[str]:
+        if self._journaled is None:
+            self._journaled = {row[0] for row in self._execute(rows.FIND_JOURNALED).fetchall()}
+        return self._journaled
 
     def _put_kv(self, op: PutKv) -> None:
         instance = self._find_instance(op.key)

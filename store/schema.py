@@ -31,7 +31,22 @@ CREATE TABLE kv(instance INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NUL
 INSERT INTO meta VALUES ('epoch', 0);
 """
 
-MIGRATIONS: Final = (_V1,)
+_V2: Final = """
+ALTER TABLE submissions ADD COLUMN policy TEXT NOT NULL DEFAULT 'queue';
+ALTER TABLE submissions ADD COLUMN excused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN spent_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN host TEXT;
+ALTER TABLE submissions ADD COLUMN abort TEXT;
+ALTER TABLE submissions ADD COLUMN idempotency_key TEXT;
+CREATE UNIQUE INDEX submissions_idempotent ON submissions(session, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX submissions_session ON submissions(session);
+CREATE TABLE journal(pk INTEGER PRIMARY KEY, submission TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+    body BLOB NOT NULL, after INTEGER NOT NULL, spent_ms INTEGER NOT NULL, attempt INTEGER NOT NULL);
+CREATE INDEX journal_submission ON journal(submission);
+INSERT INTO meta VALUES ('seq', 0);
+"""
+
+MIGRATIONS: Final = (_V1, _V2)
 """``MIGRATIONS[n]`` leads from format version n to n + 1. A released one is never edited."""
 
 
@@ -69,9 +84,13 @@ def raise_epoch(db: sqlite3.Connection) -> int:
     return int(epoch)
 
 
-def checkpoint(db: sqlite3.Connection) -> None:
-    """Move everything from the write-ahead log into the file, so that the file alone is the store."""
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def checkpoint(db: sqlite3.Connection) -> bool:
+    """Move everything from the write-ahead log into the file, so that the file alone is the store, and empty the log.
+
+    False: not done, another connection is reading.
+    """
+    ((busy, _, _),) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return not busy
 
 
 def _format_version(db: sqlite3.Connection) -> int:
@@ -101,6 +120,7 @@ def _settings(db: sqlite3.Connection, durability: Durability) -> None:
     db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
     db.execute("PRAGMA wal_autocheckpoint = 256")  # 4 MiB: the longest stall of a commit stays about 10 ms
     db.execute("PRAGMA cache_size = -65536")
+    db.execute("PRAGMA secure_delete = ON").fetchall()  # what is erased is overwritten, also where it lay before
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

@@ -11,7 +11,17 @@ from typing import TypeVar
 
 from flue_actors.errors import ConfigError, FencedError, StoreError, StoreUnavailableError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import Committed, Entry, Fence, KvKind, Op, SessionRecord, StoreStatistics, Submission
+from flue_actors.storage import (
+    Committed,
+    Entry,
+    Fence,
+    JournalRow,
+    KvKind,
+    Op,
+    SessionRecord,
+    StoreStatistics,
+    Submission,
+)
 from flue_actors.store import rows
 from flue_actors.store.failures import store_error
 from flue_actors.store.hop import Hop
@@ -116,10 +126,24 @@ class SqliteStore:
         """See `Store.last_seq`."""
         return (await self._read(rows.number, rows.LAST_SEQ, key.agent, key.id, session))[0]
 
-    async def entries(self, key: AgentKey, session: str, *, after: int = 0, limit: int | None = None) -> list[Entry]:
+    async def entries(
+        self, key: AgentKey, session: str, *, after: int = 0, before: int | None = None, limit: int | None = None
+    ) -> list[Entry]:
         """See `Store.entries`."""
-        most = -1 if limit is None else limit
-        return await self._read(rows.entry, rows.ENTRIES, key.agent, key.id, session, after, most)
+        of, most = (key.agent, key.id, session), -1 if limit is None else limit
+        if before is None:
+            return await self._read(rows.entry, rows.ENTRIES, *of, after, most)
+        return (await self._read(rows.entry, rows.LAST_ENTRIES, *of, after, before, most))[::-1]
+
+    async def journal(self, submission_id: str) -> list[JournalRow]:
+        """See `Store.journal`."""
+        return await self._read(rows.journal, rows.JOURNAL, submission_id)
+
+    async def idle(self, *, before: int, after: AgentKey | None, limit: int) -> tuple[list[AgentKey], AgentKey | None]:
+        """See `Store.idle`."""
+        behind = ("", "") if after is None else (after.agent, after.id)
+        looked_at = await self._read(rows.key_and_idle, rows.IDLE, before, *behind, limit)
+        return [key for key, idle in looked_at if idle], looked_at[-1][0] if len(looked_at) == limit else None
 
     async def sessions(self, key: AgentKey) -> list[SessionRecord]:
         """See `Store.sessions`."""

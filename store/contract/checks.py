@@ -163,9 +163,10 @@ async def check_a_claim_is_granted_once_and_in_turn(make: Make) -> None:
         await refused(store, fence, claim(attempt=2))
         await store.commit(fence, claim())
         await refused(store, fence, claim())
-        await refused(store, fence, claim(attempt=2))
-        await store.commit(fence, settle())
-        await refused(store, fence, claim(attempt=2))
+        await refused(store, fence, claim(attempt=3))
+        await store.commit(fence, claim(attempt=2))
+        await store.commit(fence, settle(attempt=2))
+        await refused(store, fence, claim(attempt=3))
 
 
 async def check_an_outcome_is_settled_once(make: Make) -> None:

@@ -10,7 +10,23 @@ from hypothesis import strategies as st
 from flue_actors.errors import FencedError
 from flue_actors.ids import AgentKey
 from flue_actors.memory import memory_store
-from flue_actors.storage import Admit, Append, Claim, Entry, Fence, Op, PutKv, Settle, Store, Submission
+from flue_actors.storage import (
+    Admit,
+    Append,
+    Claim,
+    Entry,
+    Erase,
+    Fence,
+    Op,
+    Prune,
+    PutKv,
+    RequestAbort,
+    Requeue,
+    Settle,
+    Store,
+    Submission,
+    WriteJournal,
+)
 from flue_actors.store import sqlite
 
 KEYS = [AgentKey("a", "1"), AgentKey("a", "2")]
@@ -34,18 +50,56 @@ def appends(draw: st.DrawFn) -> Append:
 
 
 inputs = st.builds(
-    Submission, id=names, key=keys, session=sessions, kind=st.just("direct"), payload=bodies, accepted_at=st.just(1)
+    Submission,
+    id=names,
+    key=keys,
+    session=sessions,
+    kind=st.just("direct"),
+    payload=bodies,
+    accepted_at=st.integers(1, 4),
+    policy=st.sampled_from(["queue", "steer"]),
+    idempotency_key=st.sampled_from([None, None, "k1", "k2"]),
 )
 claims = st.builds(
-    Claim, submission_id=names, attempt=st.integers(1, 2), at=st.just(2), version=st.none() | st.just("v")
+    Claim,
+    submission_id=names,
+    attempt=st.integers(1, 3),
+    at=st.integers(2, 4),
+    host=st.none() | names,
+    version=st.none() | st.just("v"),
 )
 settles = st.builds(
-    Settle, submission_id=names, attempt=attempts, outcome=st.sampled_from(["completed", "failed"]), at=st.just(3)
+    Settle,
+    submission_id=names,
+    attempt=attempts,
+    outcome=st.sampled_from(["completed", "failed"]),
+    at=st.integers(3, 6),
 )
 values = st.builds(
-    PutKv, key=keys, kind=st.sampled_from(["state", "frozen"]), name=st.sampled_from("xy"), body=st.none() | bodies
+    PutKv,
+    key=keys,
+    kind=st.sampled_from(["state", "frozen"]),
+    name=st.sampled_from(["default", "y"]),
+    body=st.none() | bodies,
 )
-operations: st.SearchStrategy[Op] = st.one_of(st.builds(Admit, inputs), claims, appends(), appends(), settles, values)
+journals = st.builds(
+    WriteJournal,
+    submission_id=names,
+    attempt=attempts,
+    kind=st.sampled_from(["text", "step"]),
+    name=st.just("n"),
+    body=bodies,
+    after=st.integers(0, 3),
+    spent_ms=st.integers(0, 9),
+)
+requeues = st.builds(Requeue, submission_id=names, attempt=attempts, spent_ms=st.integers(0, 9))
+aborts = st.builds(RequestAbort, submission_ids=st.lists(names, max_size=2).map(tuple), reason=st.sampled_from("ab"))
+erases = st.builds(Erase, key=keys, session=st.none() | sessions)
+prunes = st.builds(Prune, settled_before=st.integers(3, 7), limit=st.integers(0, 2))
+admits = st.builds(Admit, inputs)
+operations: st.SearchStrategy[Op] = st.one_of(
+    admits, admits, claims, claims, appends(), appends(), settles, values, journals, requeues, aborts, erases, prunes
+)
 commits = st.lists(operations, min_size=1, max_size=4).map(tuple)
 batches = st.lists(st.lists(commits, min_size=1, max_size=6), max_size=6)
 
@@ -78,7 +132,10 @@ async def outcomes(store: Store, fence: Fence, batch: list[tuple[Op, ...]]) -> l
 
 async def content(store: Store) -> list[object]:
     held: list[object] = [await store.unsettled(), *[await store.submission(name) for name in NAMES]]
+    held += [await store.journal(name) for name in NAMES]
+    held += [await store.idle(before=before, after=after, limit=1) for before in (2, 4) for after in (None, KEYS[0])]
     for key in KEYS:
         held += [await store.sessions(key), await store.kv(key, "state"), await store.kv(key, "frozen")]
         held += [(await store.last_seq(key, name), await store.entries(key, name)) for name in SESSIONS]
+        held += [await store.entries(key, "default", before=before, limit=2) for before in (0, 1, 3)]
     return held
