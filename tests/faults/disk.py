@@ -6,7 +6,7 @@ one, whose files have four of their methods replaced. So the code under test is 
 
 import _sqlite3
 import ctypes
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_void_p
 from functools import cache
@@ -103,22 +103,32 @@ def library() -> ctypes.CDLL | None:
 UNREACHABLE = "the SQLite library of this Python cannot be reached from outside"
 
 
-@contextmanager
-def watched(watcher: Watcher) -> Generator[None]:
-    """Databases opened inside the block, by anybody in this process, are on a watched disk until they are closed."""
+def watch(watcher: Watcher) -> Callable[[], None]:
+    """Databases opened from now on, by anybody in this process, are on a watched disk until they are closed.
+
+    Returns:
+        What ends it for databases opened later.
+    """
     sqlite = library()
     assert sqlite is not None, UNREACHABLE
     disk = _Disk(sqlite.sqlite3_vfs_find(None), watcher)
     _KEPT.append(disk)
     sqlite.sqlite3_vfs_register(ctypes.byref(disk.system), 1)
+    return lambda: sqlite.sqlite3_vfs_unregister(ctypes.byref(disk.system))
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Generator[None]:
+    """`watch` inside the block."""
+    end = watch(watcher)
     try:
         yield
     finally:
-        sqlite.sqlite3_vfs_unregister(ctypes.byref(disk.system))
+        end()
 
 
 _KEPT: list["_Disk"] = []
-"""A file may outlive the block, and with it the functions it calls."""
+"""A file may be closed later, and needs the functions it calls."""
 
 
 class _Disk:

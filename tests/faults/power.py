@@ -15,11 +15,19 @@ SECTOR = 512
 
 
 class Promise(msgspec.Struct, frozen=True):
-    """At this place of the recording somebody was told that these are stored: (session, seq) of entries, ids of inputs."""
+    """At this place of the recording somebody was told this.
+
+    Attributes:
+        entries: (session, seq) that are stored, with all before them.
+        admitted, journaled, settled: Inputs that are stored, have a row in their journal, have their outcome.
+        erased: Texts that are in no file any more.
+    """
 
     entries: tuple[tuple[str, int], ...] = ()
     admitted: tuple[str, ...] = ()
+    journaled: tuple[str, ...] = ()
     settled: tuple[str, ...] = ()
+    erased: tuple[str, ...] = ()
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -31,8 +39,10 @@ class Image(msgspec.Struct, frozen=True):
 
 
 def images(recording: Sequence[Deed | Promise], count: int, rng: random.Random) -> Iterator[Image]:
-    """``count`` images of power losses at random places, in the order of the places."""
-    places = sorted(rng.randrange(1, len(recording) + 1) for _ in range(count))
+    """``count`` images of power losses, in the order of their places: a fifth right after something was erased."""
+    erased = [place for place, event in enumerate(recording, 1) if isinstance(event, Promise) and event.erased]
+    anywhere = range(1, len(recording) + 1)
+    places = sorted(rng.choice(anywhere if number % 5 else erased) for number in range(count))
     disk = _Disk()
     promises: list[Promise] = []
     done = 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flue_actors.ids import AgentKey
-from flue_actors.storage import Admit, Append, Claim, Entry, Settle, Store, Submission
+from flue_actors.storage import Admit, Append, Claim, Entry, Erase, Settle, Store, Submission, WriteJournal
 from flue_actors.store import sqlite
 from flue_actors.store.schema import Durability
 from tests.faults.disk import Action, Deed, watched
@@ -56,13 +56,24 @@ async def _work(store: Store, events: list[Deed | Promise], half: int, turns: in
         entries = [_entry(session, each, name) for each in (seq, seq + 1)]
         claim = Claim(submission_id=name, attempt=1, at=seq)
         store.commit(fence, claim, _append(session, entries[0], name))
+        if number % 3 == 0:
+            await store.commit(fence, _step(name, seq))
+            events.append(Promise(journaled=(name,)))
         settle = Settle(submission_id=name, attempt=1, outcome="completed", at=seq, result=name.encode())
         await store.commit(fence, _append(session, entries[1], name), settle)
         events.append(Promise(entries=((session, seq + 1),), settled=(name,)))
 
+    async def erase(name: str) -> None:
+        secret = Entry(seq=1, kind="message", at=1, body=name.encode() * 500)
+        await store.commit(fence, Append(key=KEY, session=name, entries=(secret,)))
+        await store.commit(fence, Erase(key=KEY, session=name))
+        events.append(Promise(erased=(name,)))
+
     async def work(session: str) -> None:
         for number in range(turns):
             await turn(session, number)
+            if number % 20 == 7:
+                await erase(f"secret-{session}-{half}-{number}")
 
     await asyncio.gather(*[work(session) for session in SESSIONS])
     await store.close()
@@ -70,6 +81,18 @@ async def _work(store: Store, events: list[Deed | Promise], half: int, turns: in
 
 def _submission(name: str, session: str) -> Submission:
     return Submission(id=name, key=KEY, session=session, kind="direct", payload=_body(name), accepted_at=1)
+
+
+def _step(name: str, after: int) -> WriteJournal:
+    return WriteJournal(
+        submission_id=name,
+        attempt=1,
+        kind="step",
+        name="call/step",
+        body=_body(f"{name}/step"),
+        after=after,
+        spent_ms=1,
+    )
 
 
 def _append(session: str, entry: Entry, name: str) -> Append:
@@ -99,15 +122,22 @@ async def broken_promises(file: Path, promises: Sequence[Promise]) -> list[str]:
     Raises:
         StoreError: It cannot even be opened.
     """
+    found = _leftovers(file.parent, promises)
     store = sqlite(file)
     await store.open()
-    found = [problem for session in SESSIONS for problem in await _session_problems(store, session, promises)]
+    found += [problem for session in SESSIONS for problem in await _session_problems(store, session, promises)]
     found += await _submission_problems(store, promises)
     await store.close()
     with sqlite3.connect(file) as db:
         found += [word for (word,) in db.execute("PRAGMA integrity_check") if word != "ok"]
     db.close()
     return found
+
+
+def _leftovers(folder: Path, promises: Sequence[Promise]) -> list[str]:
+    files = [(each.name, each.read_bytes()) for each in folder.iterdir()]
+    erased = [text for each in promises for text in each.erased]
+    return [f"{text} was erased and is in {name}" for text in erased for name, held in files if text.encode() in held]
 
 
 async def _session_problems(store: Store, session: str, promises: Sequence[Promise]) -> list[str]:
@@ -131,6 +161,7 @@ def _body_of(session: str, entry: Entry) -> bytes:
 async def _submission_problems(store: Store, promises: Sequence[Promise]) -> list[str]:
     found: list[str] = []
     settled = {name for each in promises for name in each.settled}
+    journaled = {name for each in promises for name in each.journaled}
     for name in [name for each in promises for name in each.admitted]:
         row = await store.submission(name)
         if row is None:
@@ -139,4 +170,6 @@ async def _submission_problems(store: Store, promises: Sequence[Promise]) -> lis
             found.append(f"{name} is not what was sent")
         elif name in settled and (row.outcome, row.result) != ("completed", name.encode()):
             found.append(f"{name} was settled and is {row.status}")
+        elif name in journaled and row.outcome is None:
+            found += [f"{name} has lost its journal"] * (await store.journal(name) == [])
     return found
