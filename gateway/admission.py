@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flue_actors.agent_ref import SessionRef
+from flue_actors.agent_ref import AgentRef, SessionRef
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import DrainingError, NotStartedError
 from flue_actors.gateway.asgi import Scope
@@ -41,14 +41,18 @@ class Gateway:
             raise NotStartedError
         return self.runtime
 
-    def session(self, key: AgentKey, name: str) -> SessionRef:
-        """The session a prompt is for.
+    def agent(self, key: AgentKey) -> AgentRef:
+        """The instance a request is for.
 
         Raises:
-            UnknownAgentError, InvalidRequestError, DrainingError, NotStartedError: It cannot be sent anything.
+            UnknownAgentError, DrainingError, NotStartedError: It cannot be sent anything.
         """
+        return self.take_in().ref(key.agent, key.id)
+
+    def session(self, key: AgentKey, name: str) -> SessionRef:
+        """The session a request is for. Errors as `agent`, and InvalidRequestError for what is no session's name."""
         check_session_name(name)
-        return self.take_in().ref(key.agent, key.id).session(name)
+        return self.agent(key).session(name)
 
     def drain(self) -> None:
         """Refuse new work from now on, and let idle sockets go; busy ones go with their last outcome."""

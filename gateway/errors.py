@@ -10,14 +10,14 @@ are the developer's fault say nothing of themselves to a caller: they are `inter
 | *_not_found | 404 | |
 | method_not_allowed | 405 | with ``Allow`` |
 | request_timeout | 408 | |
-| session_busy, aborted | 409 | another request's doing: this one, or the one that aborted it |
+| session_busy, aborted, submission_conflict | 409 | another request's doing: one before this, or the one that aborted it |
 | payload_too_large / unsupported_media_type | 413 / 415 | |
 | turn_limit, model_refused | 422 | understood and tried; the same message would end the same way, so no client retries it |
 | queue_full | 429 | with ``Retry-After`` |
-| internal_error | 500 | |
+| internal_error, attempts_exhausted | 500 | no 503: a client that sends it again by itself would stop the next server |
 | model_error | 502 | the provider broke |
 | model_overloaded, overloaded, draining, not_started, store_unavailable | 503 | with ``Retry-After`` |
-| interrupted | 503 | the process stopped in the middle; sending it again is the right thing |
+| interrupted | 503 | with ``Retry-After``; the server stops. `meta` names the submission: it is kept, and read later |
 | deadline_exceeded | 504 | |
 """
 
@@ -41,9 +41,11 @@ STATUS: Final[Mapping[type[FlueError], int]] = {
     errors.RouteNotFoundError: 404,
     errors.UnknownAgentError: 404,
     errors.SessionNotFoundError: 404,
+    errors.SubmissionNotFoundError: 404,
     errors.MethodNotAllowedError: 405,
     errors.RequestTimeoutError: 408,
     errors.SessionBusyError: 409,
+    errors.SubmissionConflictError: 409,
     errors.AbortedError: 409,
     errors.TooLargeError: 413,
     errors.MediaTypeError: 415,
@@ -53,6 +55,7 @@ STATUS: Final[Mapping[type[FlueError], int]] = {
     errors.ModelRefusedError: 422,
     errors.QueueFullError: 429,
     errors.MailboxFullError: 429,
+    errors.AttemptsExhaustedError: 500,
     errors.ModelError: 502,
     errors.ModelOverloadedError: 503,
     errors.UnavailableError: 503,

@@ -6,7 +6,7 @@ A path is split on ``/`` before anything is decoded, so ``a%2Fstatus`` is the id
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -48,6 +48,12 @@ def instance_key(path: RawPath) -> AgentKey:
     if not name.strip():
         raise InvalidRequestError("The agent's name is blank.", details="Send /agents/{name}/{id}.")
     return AgentKey(name, check_instance_id(decode_segment(path.id)))
+
+
+def public_path(root: str, prefix: str, key: AgentKey) -> str:
+    """The instance's path as clients write it: ``root`` (decoded) is where a server or framework mounted us."""
+    base = quote(root.rstrip("/") + prefix)
+    return f"{base}/{ROOT.decode()}/{quote(key.agent, safe='')}/{quote(key.id, safe='')}"
 
 
 def decode_segment(raw: bytes) -> str:

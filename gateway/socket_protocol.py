@@ -1,4 +1,4 @@
-"""The socket protocol, version 1. Pure: text in, a prompt or a frame out; events in, frames out.
+"""The socket protocol, version 1. Pure: text in, something to perform or a frame out; events in, frames out.
 
 Rules:
 
@@ -9,18 +9,21 @@ Rules:
 3. Every request that was let in gets: `started` with its first event, its events, then exactly one `result` or `error`.
    One that was refused gets exactly one `error`.
 4. At most ``max_in_flight`` requests at once; one more is refused with `queue_full`.
-5. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
+5. An `abort` names a request in flight, and is answered by that one's outcome. Any other is an error that names none.
+6. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from msgspec import UNSET
 
 from flue_actors.errors import CallerError, InvalidRequestError, QueueFullError
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, PromptResult
 from flue_actors.gateway.errors import error_body
 from flue_actors.gateway.wire import (
+    AbortFrame,
     ErrorBody,
     ErrorFrame,
     PingFrame,
@@ -61,15 +64,17 @@ class AgentSocket:
         """The first frame."""
         return encode(ReadyFrame(name=self._name, instance_id=self._instance_id))
 
-    def receive(self, text: str) -> PromptFrame | bytes:
-        """One text message: a prompt to perform, or the frame that answers it at once."""
+    def receive(self, text: str) -> PromptFrame | AbortFrame | bytes:
+        """One text message: a prompt or an abort to perform, or the frame that answers it at once."""
         try:
             frame = decode_client_frame(text)
             if isinstance(frame, PingFrame):
                 return encode(PongFrame(request_id=frame.request_id))
-            self._check_request_id(frame.request_id)
+            self._check_request_id(frame)
         except CallerError as error:
             return self._refusal(error)
+        if isinstance(frame, AbortFrame):
+            return frame
         if len(self._requests) >= self._max_in_flight:
             return self._error(frame.request_id, error_body(self._too_many()))
         self._requests[frame.request_id] = _Request(frame.request_id)
@@ -105,10 +110,23 @@ class AgentSocket:
         """The frame for a request that was refused, or whose events cannot be followed any further."""
         return self._settle(request_id, self._error(request_id, error_body(error, dev=self.dev)))
 
-    def _check_request_id(self, request_id: str) -> None:
+    def not_aborted(self, request_id: str, error: Exception) -> bytes:
+        """The frame for a request that could not be aborted; it goes on."""
+        body = error_body(error, dev=self.dev)
+        return encode(ErrorFrame(error=msgspec.structs.replace(body, meta={"requestId": request_id})))
+
+    def _check_request_id(self, frame: PromptFrame | AbortFrame) -> None:
+        request_id = frame.request_id
         if not request_id.strip() or len(request_id) > MAX_REQUEST_ID:
             raise InvalidRequestError(f"The requestId must have 1 to {MAX_REQUEST_ID} characters and not be blank.")
-        if request_id in self._requests:
+        in_flight = request_id in self._requests
+        if isinstance(frame, AbortFrame) and not in_flight:
+            raise InvalidRequestError(
+                "No request with this requestId is in flight.",
+                details="It may have its outcome already. Name a request of this socket.",
+                meta={"requestId": request_id},
+            )
+        if isinstance(frame, PromptFrame) and in_flight:
             raise InvalidRequestError(
                 "This requestId belongs to a request that is still in flight.",
                 details="Use a new requestId for every prompt.",
@@ -123,7 +141,8 @@ class AgentSocket:
     def _shown(self, event: ErrorEvent, cause: Exception | None) -> ErrorBody:
         if cause is not None:
             return error_body(cause, dev=self.dev)
-        return ErrorBody(type=event.error.type, message=event.error.message, details=event.error.details)
+        error = event.error
+        return ErrorBody(type=error.type, message=error.message, details=error.details, meta=error.meta)
 
     def _refusal(self, error: CallerError) -> bytes:
         return encode(ErrorFrame(error=error_body(error, dev=self.dev)))

@@ -8,12 +8,18 @@ reader who lost some is cut off. So a socket holds one batch of frames at most, 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from flue_actors.agent_ref import Submitted
 from flue_actors.events import ErrorEvent, Event, PromptResult
 from flue_actors.gateway.socket_protocol import AgentSocket
-from flue_actors.gateway.wire import PromptFrame
+from flue_actors.gateway.wire import AbortFrame, PromptFrame
+
+T = TypeVar("T")
+
+ABORTED: Final = "aborted"
+DISCONNECTED: Final = "disconnected"
+"""Why a submission is aborted: its client said so, or left."""
 
 GOING_AWAY: Final = 1001
 UNSUPPORTED_DATA: Final = 1003
@@ -21,6 +27,7 @@ POLICY_VIOLATION: Final = 1008
 TRY_AGAIN_LATER: Final = 1013
 
 Submit = Callable[[PromptFrame], Coroutine[Any, Any, Submitted]]
+Abort = Callable[[str, str], Coroutine[Any, Any, bool]]
 
 
 class Channel(Protocol):
@@ -41,13 +48,20 @@ class Channel(Protocol):
 
 
 class SocketSession:
-    """What the wire calls. ``submit`` admits a prompt; ``forget`` is called once, when the connection is gone."""
+    """What the wire calls.
+
+    Args:
+        submit: Admits a prompt.
+        abort: Aborts a submission, by its id and for a reason.
+        forget: Called once, when the connection is gone.
+    """
 
     def __init__(
         self,
         protocol: AgentSocket,
         channel: Channel,
         submit: Submit,
+        abort: Abort,
         *,
         expires_at: float | None = None,
         forget: "Callable[[SocketSession], None]",
@@ -56,9 +70,12 @@ class SocketSession:
         self._protocol = protocol
         self._channel = channel
         self._submit = submit
+        self._abort = abort
         self._forget = forget
         self._submitted: dict[str, Submitted] = {}  # whose events are not all taken
-        self._admitting: set[Awaitable[Submitted]] = set()
+        self._working: set[Awaitable[Any]] = set()  # prompts being admitted, aborts being made durable
+        self._admitting: dict[str, bool] = {}  # requests on their way; True when aborted meanwhile
+        self._bound: set[str] = set()  # whose work ends with the connection
         self._leaving = False
         self._lost = False
 
@@ -76,11 +93,12 @@ class SocketSession:
         outcome = self._protocol.receive(text)
         if isinstance(outcome, bytes):
             self._channel.write([outcome])
-            return
-        # Prompts are admitted in the order of these tasks' first steps, which is the order they are created in.
-        task = asyncio.get_running_loop().create_task(self._submit(outcome))
-        self._admitting.add(task)
-        task.add_done_callback(partial(self._admitted, outcome.request_id))
+        elif isinstance(outcome, AbortFrame):
+            self._abort_request(outcome.request_id)
+        else:
+            # Prompts are admitted in the order of these tasks' first steps, which is the order they are created in.
+            self._admitting[outcome.request_id] = False
+            self._work(self._submit(outcome), partial(self._admitted, outcome))
 
     def receive_binary(self) -> None:
         """A binary message arrived."""
@@ -102,17 +120,20 @@ class SocketSession:
         self._channel.close(POLICY_VIOLATION, "credentials expired")
 
     def lost(self) -> None:
-        """The connection is gone. Its work goes on; only the watching ends. Idempotent."""
+        """The connection is gone. Its work goes on unless it was bound to it; the watching ends. Idempotent."""
         if self._lost:
             return
         self._lost = True
-        for submitted in self._submitted.values():
+        for request_id, submitted in self._submitted.items():
             submitted.feed.close()
+            if request_id in self._bound:
+                self._abort_submission(request_id, submitted, DISCONNECTED)
         self._submitted.clear()
         self._forget(self)
 
-    def _admitted(self, request_id: str, task: "asyncio.Task[Submitted]") -> None:
-        self._admitting.discard(task)
+    def _admitted(self, frame: PromptFrame, task: "asyncio.Task[Submitted]") -> None:
+        request_id = frame.request_id
+        aborted = self._admitting.pop(request_id)
         if task.cancelled():
             return
         error = task.exception()
@@ -121,11 +142,36 @@ class SocketSession:
             self._leave_if_idle()
             return
         submitted = task.result()
+        if aborted or (self._lost and frame.cancel_on_disconnect):
+            self._abort_submission(request_id, submitted, ABORTED if aborted else DISCONNECTED)
         if self._lost:
             submitted.feed.close()
             return
+        if frame.cancel_on_disconnect:
+            self._bound.add(request_id)
         self._submitted[request_id] = submitted
         submitted.feed.on_ready(partial(self._ready, request_id, submitted))
+
+    def _abort_request(self, request_id: str) -> None:
+        if (submitted := self._submitted.get(request_id)) is not None:
+            self._abort_submission(request_id, submitted, ABORTED)
+        elif request_id in self._admitting:
+            self._admitting[request_id] = True
+
+    def _abort_submission(self, request_id: str, submitted: Submitted, reason: str) -> None:
+        self._work(self._abort(submitted.submission_id, reason), partial(self._aborted, request_id))
+
+    def _aborted(self, request_id: str, task: "asyncio.Task[bool]") -> None:
+        """It has its outcome, or gets it; all there is to say is that the wish was not recorded."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._channel.write([self._protocol.not_aborted(request_id, error)])
+
+    def _work(self, work: Coroutine[Any, Any, T], done: "Callable[[asyncio.Task[T]], None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        task.add_done_callback(done)
 
     def _ready(self, request_id: str, submitted: Submitted) -> None:
         if self._channel.congested:
@@ -138,6 +184,7 @@ class SocketSession:
         if feed.finished:
             feed.close()
             del self._submitted[request_id]
+            self._bound.discard(request_id)
         if self._protocol.dev and events and isinstance(events[-1], ErrorEvent):
             outcome = asyncio.get_running_loop().create_task(submitted.result())
             outcome.add_done_callback(partial(self._failed, request_id, events))

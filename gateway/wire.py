@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from flue_actors.agent_ref import IfBusy
+from flue_actors.agent_ref import HistoryEntry, IfBusy, SessionInfo
 from flue_actors.errors import InvalidJsonError, InvalidRequestError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION
@@ -29,6 +29,42 @@ class PromptBody(_Wire, frozen=True, kw_only=True):
     message: str
     session: str = DEFAULT_SESSION
     if_busy: IfBusy = "queue"
+    cancel_on_disconnect: bool = False
+
+
+class AbortBody(_Wire, frozen=True, kw_only=True):
+    """``POST .../abort``: one submission, one session, or (neither) everything of the instance."""
+
+    session: str | None = None
+    submission_id: str | None = None
+
+
+class AbortedBody(_Wire, frozen=True, kw_only=True):
+    """How many inputs are to be aborted. The wish is durable; their outcomes follow."""
+
+    aborted: bool
+    count: int
+
+
+class AcceptedBody(_Wire, frozen=True, kw_only=True):
+    """The answer to a prompt sent with ``Prefer: respond-async``: it is on disk. Its events are behind ``offset``."""
+
+    submission_id: str
+    stream_url: str
+    offset: str
+
+
+class SessionsBody(_Wire, frozen=True, kw_only=True):
+    """An instance's conversations, in order of creation."""
+
+    sessions: list[SessionInfo]
+
+
+class HistoryBody(_Wire, frozen=True, kw_only=True):
+    """A page of a conversation, in order. ``next`` is where the next page begins, if there is one."""
+
+    entries: list[HistoryEntry]
+    next: str | UnsetType = UNSET
 
 
 class ResultBody(_Wire, frozen=True, kw_only=True):
@@ -68,6 +104,15 @@ class PromptFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="promp
     message: str
     session: str = DEFAULT_SESSION
     if_busy: IfBusy = "queue"
+    idempotency_key: str | None = None
+    cancel_on_disconnect: bool = False
+
+
+class AbortFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="abort"):
+    """Client: stop working on that request. Its own ``error`` of type ``aborted`` follows, unless it ends before."""
+
+    version: Literal[1]
+    request_id: str
 
 
 class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
@@ -77,7 +122,7 @@ class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
     request_id: str | UnsetType = UNSET
 
 
-ClientFrame = PromptFrame | PingFrame
+ClientFrame = PromptFrame | AbortFrame | PingFrame
 
 
 class _ServerFrame(_Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="type"):
@@ -122,6 +167,7 @@ ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | PongFrame
 
 _encoder = msgspec.json.Encoder()
 _prompt_body = msgspec.json.Decoder(PromptBody)
+_abort_body = msgspec.json.Decoder(AbortBody)
 _client_frame = msgspec.json.Decoder(ClientFrame)
 _well_formed = msgspec.json.Decoder(msgspec.Raw)
 
@@ -149,6 +195,11 @@ def decode_prompt(body: bytes) -> PromptBody:
         InvalidRequestError: JSON, but a field is missing or has the wrong type.
     """
     return _decode(body or b"{}", _prompt_body)
+
+
+def decode_abort(body: bytes) -> AbortBody:
+    """The body of an abort; empty means everything. Errors as `decode_prompt`."""
+    return _decode(body or b"{}", _abort_body)
 
 
 def decode_client_frame(text: str) -> ClientFrame:

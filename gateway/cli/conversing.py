@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Self
 
 import click
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from flue_actors.errors import CallerError, FlueError, TurnError, UnavailableError
+from flue_actors.errors import AbortedError, CallerError, FlueError, TurnError, UnavailableError
 from flue_actors.gateway.cli.remote import Chat
 from flue_actors.gateway.cli.screen import Screen
 
@@ -20,7 +20,8 @@ from flue_actors.gateway.cli.screen import Screen
 def converse(opening: AbstractAsyncContextManager[Chat], lines: Iterator[str], screen: Screen) -> bool:
     """Send the lines one by one, each after the last one's answer; True if all of them were answered.
 
-    The event loop runs beside this thread, so that work goes on (and Ctrl-C is heard) while a person thinks.
+    The event loop runs beside this thread, so that work goes on (and Ctrl-C is heard) while a person thinks. Ctrl-C in
+    the middle of an answer aborts it; a second one, and one between two answers, is a `KeyboardInterrupt`.
 
     Raises:
         FlueError: The conversation could not begin, or broke off.
@@ -33,8 +34,20 @@ def converse(opening: AbstractAsyncContextManager[Chat], lines: Iterator[str], s
     ):
         while (line := loss.next_of(lines)) is not None:
             if line.strip():
-                answered = portal.call(_turn, chat, line, screen) and answered
+                answered = _answer(portal, chat, line, screen) and answered
     return answered
+
+
+def _answer(portal: BlockingPortal, chat: Chat, line: str, screen: Screen) -> bool:
+    turn = portal.start_task_soon(_turn, chat, line, screen)
+    try:
+        return turn.result()
+    except KeyboardInterrupt:
+        portal.call(chat.abort)
+        answered = turn.result()
+        if not sys.stdin.isatty():
+            raise  # there is no prompt to return to
+        return answered
 
 
 class _Loss:
@@ -80,6 +93,8 @@ async def _turn(chat: Chat, message: str, screen: Screen) -> bool:
     try:
         async for event in chat.ask(message):
             screen.show(event)
+    except AbortedError as error:
+        screen.note(error.message)  # somebody's wish, most often this person's
     except (CallerError, TurnError) as error:
         screen.fail(error)
         return False

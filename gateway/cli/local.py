@@ -49,8 +49,11 @@ class _LocalChat:
     async def ask(self, message: str) -> AsyncIterator[Event]:
         async for event in self._session.stream(message):
             if isinstance(event, ErrorEvent):
-                raise failed(event.error.message, event.error.details)
+                raise failed(event.error.type, event.error.message, event.error.details)
             yield event
+
+    async def abort(self) -> None:
+        await self._session.abort()
 
     async def lost(self) -> UnavailableError:
         return await asyncio.get_running_loop().create_future()  # it is over when we leave, never before

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ssl import SSLError
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -13,9 +13,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.frames import CloseCode
 
-from flue_actors.errors import ConfigError, FlueError, TurnError, UnavailableError
+from flue_actors.errors import ConfigError, FlueError, TurnError, UnavailableError, turn_error
 from flue_actors.events import Event
 from flue_actors.gateway.wire import (
+    AbortFrame,
+    ErrorBody,
     ErrorEnvelope,
     ErrorFrame,
     PongFrame,
@@ -44,6 +46,10 @@ class Chat(Protocol):
             CallerError, TurnError: This message got no answer; the next one may.
             UnavailableError: The conversation is over.
         """
+        ...
+
+    async def abort(self) -> None:
+        """Stop the message that is being answered, if there is one: `ask` ends with an `AbortedError`."""
         ...
 
     async def lost(self) -> UnavailableError:
@@ -105,9 +111,10 @@ class _RemoteChat:
         self._socket = socket
         self._session = session
         self._requests = itertools.count(1)
+        self._asked: str | None = None  # the request that is being answered
 
     async def ask(self, message: str) -> AsyncIterator[Event]:
-        request = str(next(self._requests))
+        request = self._asked = str(next(self._requests))
         fate = _NOT_SENT
         try:
             await self._send(PromptFrame(version=1, request_id=request, message=message, session=self._session))
@@ -121,13 +128,20 @@ class _RemoteChat:
                             yield event
                     case ResultFrame(request_id=id) if id == request:
                         return
-                    case ErrorFrame(request_id=id, error=body) if id in (request, UNSET):
-                        raise failed(body.message, body.details, body.dev)
+                    case ErrorFrame(request_id=id, error=body) if id == request or _is_about_nothing(id, body):
+                        raise failed(body.type, body.message, body.details, body.dev)
                     case _:
                         pass
         except ConnectionClosed:
             pass
+        finally:
+            self._asked = None
         raise self._loss(fate)
+
+    async def abort(self) -> None:
+        if self._asked is not None:
+            with suppress(ConnectionClosed):  # which `ask` hears as well
+                await self._send(AbortFrame(version=1, request_id=self._asked))
 
     async def lost(self) -> UnavailableError:
         await self._socket.wait_closed()
@@ -140,8 +154,13 @@ class _RemoteChat:
             f"The server closed the connection ({why}).", details=f"{fate} Connect again to go on.".strip()
         )
 
-    async def _send(self, frame: PromptFrame) -> None:
+    async def _send(self, frame: PromptFrame | AbortFrame) -> None:
         await self._socket.send(encode(frame).decode())
+
+
+def _is_about_nothing(request_id: str | UnsetType, body: ErrorBody) -> bool:
+    """True for an error of no request; one that names a request in ``meta`` says that it was not aborted, no more."""
+    return request_id is UNSET and (body.meta is UNSET or "requestId" not in body.meta)
 
 
 def _known_event(raw: msgspec.Raw) -> Event | None:
@@ -152,9 +171,9 @@ def _known_event(raw: msgspec.Raw) -> Event | None:
         return None
 
 
-def failed(message: str, *more: str | UnsetType) -> TurnError:
+def failed(type: str, message: str, *more: str | UnsetType) -> TurnError:
     """A message that got no answer, from what was said about it."""
-    return TurnError(message, details=_lines(*more))
+    return turn_error(type, message, _lines(*more))
 
 
 def _lines(*texts: str | UnsetType) -> str:

@@ -30,7 +30,7 @@ from flue_actors.gateway.resources.call import Call
 from flue_actors.gateway.resources.methods import answers_every_method
 from flue_actors.gateway.resources.opening import Opening, open_socket
 from flue_actors.gateway.resources.replies import refuse, refuse_with, reply_error, reply_with
-from flue_actors.gateway.resources.routes import ROUTES, Route
+from flue_actors.gateway.resources.routes import find_route
 from flue_actors.ids import AgentKey
 
 logger = logging.getLogger("flue_actors.gateway")
@@ -75,7 +75,7 @@ class AgentsResource:
 
     async def _handle(self, request: Request, response: Response) -> None:
         path = split_path(raw_path(request.scope), self._prefix)
-        route = _route(path.tail)
+        route, parameter = find_route(path.tail)
         handler = route.methods.get(request.method)
         if _is_preflight(request):
             response.status = 204
@@ -91,7 +91,7 @@ class AgentsResource:
         if definition.route is None:
             raise UnknownAgentError
         asked = guard_request(request, key)
-        call = Call(request, response, gateway, key, asked)
+        call = Call(request, response, gateway, key, self._prefix, parameter, asked)
         with runtime.bind():
             denial = await run_guard(definition.route, asked, lambda: handler(call))
         if denial is not None:
@@ -99,7 +99,7 @@ class AgentsResource:
 
     async def _guard_handshake(self, request: Request, socket: WebSocket) -> Opening | None:
         path = split_path(raw_path(request.scope), self._prefix)
-        if not _route(path.tail).socket:
+        if not find_route(path.tail)[0].socket:
             raise RouteNotFoundError
         gateway = self._find_gateway(request.scope)
         runtime = gateway.take_in()
@@ -133,13 +133,6 @@ def _is_preflight(request: Request) -> bool:
     It comes without credentials, so no guard can be asked, and its answer holds nothing but the route table.
     """
     return request.method == "OPTIONS" and request.get_header("access-control-request-method") is not None
-
-
-def _route(tail: tuple[bytes, ...]) -> Route:
-    route = ROUTES.get(tail)
-    if route is None:
-        raise RouteNotFoundError
-    return route
 
 
 async def _ready_to_open() -> None:

@@ -9,6 +9,7 @@ from flue_actors.gateway.admission import Gateway
 from flue_actors.gateway.asgi import Scope
 from flue_actors.gateway.falcon_channel import FalconChannel, converse
 from flue_actors.gateway.handshake import accepted_subprotocol
+from flue_actors.gateway.preferences import check_idempotency_key
 from flue_actors.gateway.socket_channel import EXTENSION, SocketProtocol
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.sockets import Channel, SocketSession
@@ -39,12 +40,20 @@ def _session(channel: Channel, opening: Opening) -> SocketSession:
     gateway, key, principal = opening.gateway, opening.key, opening.guarded.principal
 
     async def submit(frame: PromptFrame) -> Submitted:
-        session = gateway.session(key, frame.session)
-        return await session.submit(frame.message, if_busy=frame.if_busy, principal=principal, watch=True)
+        return await gateway.session(key, frame.session).submit(
+            frame.message,
+            if_busy=frame.if_busy,
+            principal=principal,
+            idempotency_key=check_idempotency_key(frame.idempotency_key),
+            watch=True,
+        )
+
+    async def abort(submission_id: str, reason: str) -> bool:
+        return await gateway.agent(key).abort_submission(submission_id, reason=reason)
 
     protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.settings.max_in_flight, dev=gateway.dev)
     session = SocketSession(
-        protocol, channel, submit, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
+        protocol, channel, submit, abort, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
     )
     gateway.sockets.add(session)
     return session

@@ -1,15 +1,20 @@
-"""``POST /agents/{name}/{id}``: a message, answered with its result or with the stream of its events."""
+"""``POST /agents/{name}/{id}``: a message, answered with its result, with the stream of its events, or with a receipt."""
 
+import asyncio
+from functools import partial
 from typing import Final
+from urllib.parse import quote
 
-from flue_actors.agent_ref import SessionRef
-from flue_actors.errors import InvalidRequestError
+from flue_actors.agent_ref import Submitted
+from flue_actors.errors import InterruptedTurnError, InvalidRequestError, StoreUnavailableError
+from flue_actors.events import PromptResult
 from flue_actors.gateway.asgi import Receive, receive_of
-from flue_actors.gateway.body import JSON, read_body
+from flue_actors.gateway.leaving import DISCONNECTED, aborting, until_left
+from flue_actors.gateway.preferences import RESPOND_ASYNC, check_idempotency_key, prefers
 from flue_actors.gateway.resources.call import Call
 from flue_actors.gateway.sse import CONTENT_TYPE
 from flue_actors.gateway.streams import EventStream
-from flue_actors.gateway.wire import PromptBody, ResultBody, decode_prompt, encode
+from flue_actors.gateway.wire import AcceptedBody, PromptBody, ResultBody, decode_prompt
 
 _STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -18,30 +23,61 @@ async def prompt(call: Call) -> None:
     """Accept the message; it is on disk before the first byte of an answer leaves."""
     request = call.request
     receive = receive_of(request)
-    raw = await read_body(
-        receive, request.get_header("content-length"), request.content_type, call.gateway.settings.max_body
-    )
+    raw = await call.body(receive)
     if (request.get_header("x-webhook") or "").lower() == "true":
         raise InvalidRequestError(
             "Webhooks are not taken on an agent's own path.",
             details="Receive them in a route of your own and hand them over with dispatch().",
         )
     body = decode_prompt(raw)
-    session = call.gateway.session(call.key, body.session)
-    if CONTENT_TYPE in request.accept:
-        await _stream(call, session, body, receive)
+    later = prefers(request.get_header("prefer"), RESPOND_ASYNC)
+    streamed = not later and CONTENT_TYPE in request.accept
+    submitted = await _submit(call, body, watch=streamed)
+    if later:
+        _give_receipt(call, body, submitted)
+        return
+    if body.cancel_on_disconnect:
+        abort = partial(call.agent.abort_submission, submitted.submission_id, reason=DISCONNECTED)
+        receive = aborting(receive, abort)
+    if streamed:
+        _stream(call, submitted, receive)
     else:
-        await _answer(call, session, body)
+        result = await _outcome(submitted, receive if body.cancel_on_disconnect else None)
+        call.answer(ResultBody(result=result))
 
 
-async def _answer(call: Call, session: SessionRef, body: PromptBody) -> None:
-    result = await session.prompt(body.message, if_busy=body.if_busy, principal=call.guarded.principal)
-    call.response.content_type = JSON
-    call.response.data = encode(ResultBody(result=result))
+async def _submit(call: Call, body: PromptBody, *, watch: bool) -> Submitted:
+    return await call.session(body.session).submit(
+        body.message,
+        if_busy=body.if_busy,
+        principal=call.guarded.principal,
+        idempotency_key=check_idempotency_key(call.request.get_header("idempotency-key")),
+        watch=watch,
+    )
 
 
-async def _stream(call: Call, session: SessionRef, body: PromptBody, receive: Receive) -> None:
-    submitted = await session.submit(body.message, if_busy=body.if_busy, principal=call.guarded.principal, watch=True)
+def _give_receipt(call: Call, body: PromptBody, submitted: Submitted) -> None:
+    path, offset = call.path, submitted.offset
+    stream = f"{path}/stream?session={quote(body.session, safe='')}&offset={quote(offset, safe='')}"
+    call.response.set_header("location", f"{path}/submissions/{quote(submitted.submission_id, safe='')}")
+    call.response.set_header("preference-applied", RESPOND_ASYNC)
+    call.answer(AcceptedBody(submission_id=submitted.submission_id, stream_url=stream, offset=offset), status=202)
+
+
+async def _outcome(submitted: Submitted, bound_to: Receive | None) -> PromptResult:
+    watch = None if bound_to is None else asyncio.get_running_loop().create_task(until_left(bound_to))
+    try:
+        return await submitted.result()
+    except (InterruptedTurnError, StoreUnavailableError) as error:
+        # Kept and worked on later: it says where the outcome is found then.
+        error.meta = {**(error.meta or {}), "submissionId": submitted.submission_id, "offset": submitted.offset}
+        raise
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+def _stream(call: Call, submitted: Submitted, receive: Receive) -> None:
     gateway = call.gateway
     stream = EventStream(
         submitted.feed,

@@ -9,10 +9,14 @@ from typing import Final
 
 import msgspec
 
-from flue_actors.gateway.resources import prompting, status
+from flue_actors.errors import RouteNotFoundError
+from flue_actors.gateway.resources import abort, instance, prompting, sessions, status, submissions
 from flue_actors.gateway.resources.call import Call
 
 Handler = Callable[[Call], Awaitable[None]]
+
+ANY: Final = None
+"""In the table: any segment that is not empty. It is the route's parameter."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -27,8 +31,25 @@ class Route(msgspec.Struct, frozen=True):
         return ", ".join(self.methods)
 
 
-ROUTES: Final[Mapping[tuple[bytes, ...], Route]] = {
-    (): Route({"POST": prompting.prompt}, socket=True),
+ROUTES: Final[Mapping[tuple[bytes | None, ...], Route]] = {
+    (): Route({"POST": prompting.prompt, "DELETE": instance.erase}, socket=True),
     (b"status",): Route({"GET": status.status}),
+    (b"abort",): Route({"POST": abort.abort}),
+    (b"sessions",): Route({"GET": sessions.all}),
+    (b"sessions", ANY): Route({"GET": sessions.history, "DELETE": sessions.delete}),
+    (b"submissions", ANY): Route({"GET": submissions.submission}),
 }
 """By the path's segments behind the id, as they stand in the request line."""
+
+
+def find_route(tail: tuple[bytes, ...]) -> tuple[Route, bytes]:
+    """The route of a path and the parameter in it; ``b""`` where it has none.
+
+    Raises:
+        RouteNotFoundError: There is none.
+    """
+    if (route := ROUTES.get(tail)) is not None:
+        return route, b""
+    if tail and tail[-1] and (route := ROUTES.get((*tail[:-1], ANY))) is not None:
+        return route, tail[-1]
+    raise RouteNotFoundError

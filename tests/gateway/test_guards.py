@@ -10,17 +10,21 @@ from websockets.exceptions import InvalidStatus
 
 from flue_actors.definition.guards import CallNext, GuardRequest, Principal, bearer
 from flue_actors.errors import Denied
-from flue_actors.gateway.resources.routes import ROUTES
+from flue_actors.gateway.resources.routes import ANY, ROUTES
 from flue_actors.memory import memory_store
+from flue_actors.storage import Store
 from tests.gateway.house import House, agent, serving_house
-from tests.helpers.http import exchange, prompt, request
+from tests.helpers.http import connected, exchange, prompt, request
 
-ROUTE_TABLE = [
-    (method, "".join(f"/{segment.decode()}" for segment in tail))
-    for tail, route in ROUTES.items()
-    for method in route.methods
-]
-SOCKETS = ["".join(f"/{segment.decode()}" for segment in tail) for tail, route in ROUTES.items() if route.socket]
+
+def spelled(tail: tuple[bytes | None, ...], parameter: str = "thing") -> str:
+    """A path of the route table, below the id."""
+    return "".join(f"/{parameter if segment is ANY else segment.decode()}" for segment in tail)
+
+
+ROUTE_TABLE = [(method, tail) for tail, route in ROUTES.items() for method in route.methods]
+NAMES = [f"{method} {spelled(tail, ':parameter')}" for method, tail in ROUTE_TABLE]
+SOCKETS = [spelled(tail) for tail, route in ROUTES.items() if route.socket]
 
 ALICE = Principal("alice", claims={"ids": ["a"]})
 BOB = Principal("bob", claims={"ids": ["b"]})
@@ -38,36 +42,52 @@ async def owners_only(request: GuardRequest, call_next: CallNext) -> object:
 
 
 @asynccontextmanager
-async def guarded_house() -> AsyncGenerator[House]:
-    async with serving_house(agent("desk", route=owners_only, websocket=owners_only), store=memory_store()) as house:
+async def guarded_house(store: Store | None = None) -> AsyncGenerator[House]:
+    async with serving_house(agent("desk", route=owners_only, websocket=owners_only), store=store) as house:
         yield house
 
 
 def call(method: str, target: str, token: str | None) -> bytes:
+    """A request that every route would refuse, if it looked at it."""
     headers = () if token is None else (f"authorization: Bearer {token}",)
-    if method == "POST":
-        return prompt(target, "hi", *headers)
-    return request(method, target, b"", *headers)
+    return request(method, target + "?limit=x&wait=x&after=x&offset=x", b"{", *headers, content_type="text/plain")
 
 
-@pytest.mark.parametrize(("method", "tail"), ROUTE_TABLE)
-async def test_every_route_lets_in_only_the_owner(method: str, tail: str) -> None:
-    async with guarded_house() as house:
+@pytest.mark.parametrize(("method", "tail"), ROUTE_TABLE, ids=NAMES)
+async def test_the_guard_comes_before_everything_a_route_looks_at_or_does(
+    method: str, tail: tuple[bytes | None, ...]
+) -> None:
+    store = memory_store()
+    async with guarded_house(store) as house:
+        for id, token in (("a", "alice-token"), ("b", "bob-token")):
+            await exchange(house.address, prompt(f"/agents/desk/{id}", "hi", f"authorization: Bearer {token}"))
+        before = store.statistics()
         answers = {
-            (token, id): (await exchange(house.address, call(method, f"/agents/desk/{id}{tail}", token))).status
+            (token, id, parameter): await exchange(
+                house.address, call(method, f"/agents/desk/{id}{spelled(tail, parameter)}", token)
+            )
             for token in (None, "wrong", "alice-token", "bob-token")
-            for id in ("a", "b")
+            for id in ("a", "b", "c")
+            for parameter in ("default", "%zz")
+            if (token, id) not in {("alice-token", "a"), ("bob-token", "b")}
         }
-    assert answers == {
-        (None, "a"): 401,
-        (None, "b"): 401,
-        ("wrong", "a"): 401,
-        ("wrong", "b"): 401,
-        ("alice-token", "a"): 200,
-        ("alice-token", "b"): 404,
-        ("bob-token", "a"): 404,
-        ("bob-token", "b"): 200,
-    }
+        assert store.statistics() == before
+    for (token, *_), answer in answers.items():
+        refusal = (401, "unauthorized") if token in (None, "wrong") else (404, "not_found")
+        assert (answer.status, answer.error) == refusal
+
+
+@pytest.mark.parametrize(("method", "tail"), ROUTE_TABLE, ids=NAMES)
+async def test_the_guard_lets_in_the_owner(method: str, tail: tuple[bytes | None, ...]) -> None:
+    async with guarded_house() as house:
+        await exchange(house.address, prompt("/agents/desk/a", "hi", "authorization: Bearer alice-token"))
+        body = b'{"message":"hi"}' if method == "POST" else b""
+        target = f"/agents/desk/a{spelled(tail, 'default')}"
+        async with connected(house.address) as connection:
+            await connection.send(request(method, target, body, "authorization: Bearer alice-token"))
+            status, _ = await connection.head()
+    missing = tail == (b"submissions", ANY)  # of which there is none called "default"
+    assert status == 404 if missing else status in (200, 204)
 
 
 async def _handshake(url: str, token: str | None) -> int:
@@ -92,10 +112,10 @@ async def test_every_handshake_lets_in_only_the_owner(tail: str) -> None:
     assert answers == [401, 401, 101, 404, 404, 101]
 
 
-@pytest.mark.parametrize(("method", "tail"), ROUTE_TABLE)
-async def test_a_route_of_an_agent_without_a_guard_does_not_exist(method: str, tail: str) -> None:
+@pytest.mark.parametrize(("method", "tail"), ROUTE_TABLE, ids=NAMES)
+async def test_a_route_of_an_agent_without_a_guard_does_not_exist(method: str, tail: tuple[bytes | None, ...]) -> None:
     async with serving_house(agent("desk", route=None)) as house:
-        reply = await exchange(house.address, call(method, f"/agents/desk/a{tail}", None))
+        reply = await exchange(house.address, call(method, f"/agents/desk/a{spelled(tail)}", None))
     assert (reply.status, reply.error) == (404, "agent_not_found")
 
 

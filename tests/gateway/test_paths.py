@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flue_actors.errors import InvalidRequestError, RouteNotFoundError
-from flue_actors.gateway.paths import RawPath, decode_segment, instance_key, split_path
+from flue_actors.gateway.paths import RawPath, decode_segment, instance_key, public_path, split_path
 from flue_actors.ids import AgentKey
 
 
@@ -75,3 +75,14 @@ def test_an_id_of_512_bytes_is_the_longest() -> None:
 def test_a_blank_agent_name_is_refused() -> None:
     with pytest.raises(InvalidRequestError):
         key("/agents//b")
+
+
+@given(st.text(min_size=1, max_size=20).filter(str.strip), st.text(min_size=1, max_size=20).filter(str.strip))
+def test_an_instances_own_path_leads_back_to_it(agent: str, id: str) -> None:
+    path = public_path("", "/api", AgentKey(agent, id))
+    assert path.isascii()
+    assert key(path, "/api") == AgentKey(agent, id)
+
+
+def test_an_instances_own_path_begins_where_a_framework_mounted_us() -> None:
+    assert public_path("/my app/", "/api", AgentKey("a", "b/c?")) == "/my%20app/api/agents/a/b%2Fc%3F"

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from flue_actors import events
-from flue_actors.errors import QueueFullError
+from flue_actors.errors import QueueFullError, StoreUnavailableError
 from flue_actors.events import ErrorEvent, Idle, ModelName, Operation, PromptResult, PublicError, TextDelta
 from flue_actors.gateway.socket_protocol import AgentSocket
-from flue_actors.gateway.wire import PromptFrame
+from flue_actors.gateway.wire import AbortFrame, PromptFrame
 from flue_actors.messages import Usage
 
 RESULT = PromptResult(text="hello", usage=Usage(), model=ModelName("scripted", "echo"))
@@ -25,7 +25,11 @@ def prompt(request_id: Any = "r", message: Any = "hi", **more: Any) -> str:
     return json.dumps({"version": 1, "type": "prompt", "requestId": request_id, "message": message, **more})
 
 
-def frame(raw: "PromptFrame | bytes") -> dict[str, Any]:
+def abort(request_id: Any = "r") -> str:
+    return json.dumps({"version": 1, "type": "abort", "requestId": request_id})
+
+
+def frame(raw: object) -> dict[str, Any]:
     assert isinstance(raw, bytes)
     return json.loads(raw)
 
@@ -114,6 +118,36 @@ def test_a_refused_prompt_gets_one_error_and_its_id_back() -> None:
     assert isinstance(here.receive(prompt()), PromptFrame)
 
 
+def test_a_request_in_flight_can_be_aborted_and_keeps_its_id_until_its_outcome() -> None:
+    here = socket()
+    here.receive(prompt())
+    assert here.receive(abort()) == AbortFrame(version=1, request_id="r")
+    assert here.in_flight == 1
+    aborted = ErrorEvent(error=PublicError(type="aborted", message="No.", meta={"reason": "aborted"}))
+    last = frames(here.deliver("r", [aborted]))[-1]
+    assert (last["requestId"], last["error"]["meta"]) == ("r", {"reason": "aborted"})
+    assert here.in_flight == 0
+
+
+@pytest.mark.parametrize("request_id", ["other", "", " ", "x" * 257])
+def test_an_abort_of_no_request_is_an_error_that_names_none(request_id: str) -> None:
+    here = socket()
+    here.receive(prompt())
+    refusal = frame(here.receive(abort(request_id)))
+    assert refusal["error"]["type"] == "invalid_request"
+    assert "requestId" not in refusal
+    assert here.in_flight == 1
+
+
+def test_an_abort_that_was_not_recorded_is_no_outcome() -> None:
+    here = socket()
+    here.receive(prompt())
+    refusal = frame(here.not_aborted("r", StoreUnavailableError()))
+    assert (refusal["error"]["type"], refusal["error"]["meta"]) == ("store_unavailable", {"requestId": "r"})
+    assert "requestId" not in refusal
+    assert here.in_flight == 1
+
+
 def test_a_request_id_in_flight_is_refused_without_naming_the_request() -> None:
     here = socket()
     here.receive(prompt())
@@ -168,7 +202,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambd
 @given(
     st.dictionaries(
         st.sampled_from(["version", "type", "requestId", "message", "session", "ifBusy"]),
-        st.sampled_from([1, "prompt", "ping", "r"]) | JSON,
+        st.sampled_from([1, "prompt", "ping", "abort", "r"]) | JSON,
     )
 )
 def test_any_object_is_answered_or_performed(given: dict[str, Any]) -> None:
@@ -220,6 +254,14 @@ class Conversation(RuleBasedStateMachine):
         assert kinds == expected
         if ending is not None:
             del self.open[request_id]
+
+    @rule(request_id=st.sampled_from("abcde"))
+    def abort(self, request_id: str) -> None:
+        outcome = self.here.receive(abort(request_id))
+        if request_id in self.open:
+            assert isinstance(outcome, AbortFrame)
+        else:
+            assert "requestId" not in frame(outcome)
 
     @rule()
     def ping(self) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from flue_actors.errors import QueueFullError
+from flue_actors.errors import QueueFullError, StoreUnavailableError
 from flue_actors.events import Idle, TextDelta
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.sockets import SocketSession
@@ -32,8 +32,9 @@ class Accepted:
     """A submission whose events the test appends itself."""
 
     def __init__(self, feed: Subscription) -> None:
-        self.submission_id = "s"
+        self.submission_id = f"sub_{feed.submission_id}"
         self.accepted_at = ""
+        self.offset = "0-0"
         self.feed = feed
 
     async def result(self) -> Any:
@@ -48,8 +49,10 @@ class Stage:
         self.feed = Feed(capacity)
         self.forgotten: list[SocketSession] = []
         self.refuse: Exception | None = None
+        self.keep: Exception | None = None  # why nothing can be aborted
+        self.aborted: list[tuple[str, str]] = []
         protocol = AgentSocket("echo", "me", max_in_flight=4)
-        self.session = SocketSession(protocol, self.wire, self._submit, forget=self.forgotten.append)
+        self.session = SocketSession(protocol, self.wire, self._submit, self._abort, forget=self.forgotten.append)
         self.session.open()
 
     async def _submit(self, frame: PromptFrame) -> Accepted:
@@ -57,9 +60,21 @@ class Stage:
             raise self.refuse
         return Accepted(self.feed.subscribe(frame.request_id))
 
-    async def prompt(self, request_id: str = "s") -> None:
-        frame = {"version": 1, "type": "prompt", "requestId": request_id, "message": "hi"}
-        self.session.receive_text(json.dumps(frame))
+    async def _abort(self, submission_id: str, reason: str) -> bool:
+        if self.keep is not None:
+            raise self.keep
+        self.aborted.append((submission_id, reason))
+        return True
+
+    def send(self, kind: str, request_id: str = "s", **more: Any) -> None:
+        self.session.receive_text(json.dumps({"version": 1, "type": kind, "requestId": request_id, **more}))
+
+    async def prompt(self, request_id: str = "s", **more: Any) -> None:
+        self.send("prompt", request_id, message="hi", **more)
+        await settle()
+
+    async def abort(self, request_id: str = "s") -> None:
+        self.send("abort", request_id)
         await settle()
 
     def happen(self, *texts: str, request_id: str = "s", last: bool = False) -> None:
@@ -158,3 +173,70 @@ async def test_a_prompt_accepted_after_the_connection_was_lost_is_not_watched() 
     stage.happen("a", last=True)
     await settle()
     assert stage.kinds() == [["ready"]]
+
+
+async def test_an_abort_frame_aborts_that_requests_submission() -> None:
+    stage = Stage()
+    await stage.prompt("a")
+    await stage.prompt("b")
+    await stage.abort("b")
+    assert stage.aborted == [("sub_b", "aborted")]
+    assert stage.session.busy
+
+
+async def test_an_abort_that_overtakes_the_admission_is_not_forgotten() -> None:
+    stage = Stage()
+    stage.send("prompt", message="hi")
+    stage.send("abort")
+    await settle()
+    assert stage.aborted == [("sub_s", "aborted")]
+
+
+async def test_an_abort_of_what_is_then_refused_aborts_nothing_and_is_not_remembered() -> None:
+    stage = Stage()
+    stage.refuse = QueueFullError()
+    stage.send("prompt", message="hi")
+    stage.send("abort")
+    await settle()
+    stage.refuse = None
+    await stage.prompt()
+    assert stage.aborted == []
+
+
+async def test_a_wish_that_could_not_be_recorded_is_said_so_and_the_request_goes_on() -> None:
+    stage = Stage()
+    stage.keep = StoreUnavailableError()
+    await stage.prompt()
+    await stage.abort()
+    assert stage.wire.writes[-1][0]["error"]["type"] == "store_unavailable"
+    stage.happen("a", last=True)
+    await settle()
+    assert stage.kinds()[-1][-1] == "result"
+
+
+async def test_a_lost_connection_stops_no_work() -> None:
+    stage = Stage()
+    await stage.prompt()
+    stage.session.lost()
+    await settle()
+    assert stage.aborted == []
+
+
+async def test_a_lost_connection_aborts_what_was_bound_to_it_and_has_no_outcome() -> None:
+    stage = Stage()
+    for request_id in ("done", "bound"):
+        await stage.prompt(request_id, cancelOnDisconnect=True)
+    await stage.prompt("free")
+    stage.happen(last=True, request_id="done")
+    await settle()
+    stage.session.lost()
+    await settle()
+    assert stage.aborted == [("sub_bound", "disconnected")]
+
+
+async def test_a_connection_lost_during_the_admission_aborts_what_was_bound_to_it() -> None:
+    stage = Stage()
+    stage.send("prompt", message="hi", cancelOnDisconnect=True)
+    stage.session.lost()
+    await settle()
+    assert stage.aborted == [("sub_s", "disconnected")]

@@ -40,6 +40,7 @@ WRONG = [
     b'{"message":"hi","session":1}',
     b'{"message":"hi","session":null}',
     b'{"message":"hi","ifBusy":"maybe"}',
+    b'{"message":"hi","cancelOnDisconnect":1}',
 ]
 
 

@@ -1,0 +1,29 @@
+"""``GET /agents/{name}/{id}/submissions/{submission}``: an accepted input and what became of it."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from flue_actors.agent_ref import AgentRef
+from flue_actors.errors import TurnError
+from flue_actors.gateway.queries import seconds
+from flue_actors.gateway.resources.call import Call
+
+MAX_WAIT: Final = 60.0
+
+
+async def submission(call: Call) -> None:
+    """As it stands; with ``?wait=<seconds>`` (0 to 60) at its outcome, or after that time as it stands then."""
+    patience = seconds("wait", call.guarded.query("wait"), default=0.0, high=MAX_WAIT)
+    agent = call.agent
+    found = await agent.submission(call.parameter)
+    if patience and found.status != "settled":
+        await _outcome(agent, call.parameter, patience)
+        found = await agent.submission(call.parameter)
+    call.answer(found)
+
+
+async def _outcome(agent: AgentRef, submission_id: str, patience: float) -> None:
+    with suppress(TimeoutError, TurnError):  # an outcome like any other, or the server stops: either is answered
+        async with asyncio.timeout(patience):
+            await agent.wait(submission_id)
