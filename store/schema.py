@@ -11,6 +11,9 @@ Durability = Literal["power", "process"]
 APPLICATION_ID: Final = 0x464C5545
 """``FLUE``: in the file's header, so a file of another program is told apart before anything is written."""
 
+BUSY_TIMEOUT: Final = 5_000
+"""Milliseconds to wait for another program's lock."""
+
 # `entries` has a rowid and a UNIQUE index: as WITHOUT ROWID it is 4-6 times slower to write.
 # `sessions` holds no counter of its entries: the index gives the last seq, and an append touches one table.
 _V1: Final = """
@@ -59,7 +62,7 @@ def connect(path: str, durability: Durability) -> sqlite3.Connection:
     """
     db = sqlite3.connect(path, isolation_level=None)
     try:
-        db.execute("PRAGMA busy_timeout = 5000")  # first: switching to WAL may have to wait
+        db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # first: switching to WAL may have to wait
         version = _format_version(db)
         _settings(db, durability)
         _migrate(db, version)
@@ -72,7 +75,7 @@ def connect(path: str, durability: Durability) -> sqlite3.Connection:
 def connect_reader(path: str) -> sqlite3.Connection:
     """A connection that cannot write, to a file that `connect` has been at."""
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA busy_timeout = 5000")
+    db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
     db.execute("PRAGMA query_only = ON")
     return db
 
@@ -85,9 +88,9 @@ def raise_epoch(db: sqlite3.Connection) -> int:
 
 
 def checkpoint(db: sqlite3.Connection) -> bool:
-    """Move everything from the write-ahead log into the file, so that the file alone is the store, and empty the log.
+    """Move everything from the write-ahead log into the file and empty the log: the file alone is the store.
 
-    False: not done, another connection is reading.
+    False: not done, somebody is reading.
     """
     ((busy, _, _),) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return not busy

@@ -3,19 +3,17 @@
 1. All commits of the batch go into one transaction. One that is refused before it wrote anything is left out of it.
 2. If one was refused after writing, or raised, the transaction is rolled back and each commit gets its own: so all or
    none holds for each, and an error reaches its own caller only. A SAVEPOINT around every commit would cost 12 %.
-3. An `Erase` is not done before the log is empty: it still holds what was removed.
-4. If the file is at fault (full, I/O error, damaged), nothing of the batch is kept and every commit of it fails.
+3. If the file is at fault (full, I/O error, damaged), nothing of the batch is kept and every commit of it fails.
 """
 
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from flue_actors.errors import FencedError, StoreError, StoreUnavailableError
-from flue_actors.storage import Committed, Erase, Op
+from flue_actors.errors import FencedError, StoreError
+from flue_actors.storage import Committed, Op
 from flue_actors.store.failures import hits_everybody, is_io_error, store_error
 from flue_actors.store.ledger import Ledger
-from flue_actors.store.schema import checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +37,7 @@ class Transactions:
     def write(self, batch: Sequence[Ops]) -> None:
         """Leaves one outcome for each commit of ``batch`` in `outcomes`; what is no error there is durable."""
         try:
-            self.outcomes = self._after_erasing(batch, self._in_one(batch))
+            self.outcomes = self._in_one(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends as an outcome
             self._roll_back()
             if hits_everybody(error):
@@ -67,20 +65,6 @@ class Transactions:
                 outcomes.append(refusal)
         self._rest()
         db.execute("COMMIT")
-        return outcomes
-
-    def _after_erasing(self, batch: Sequence[Ops], outcomes: list[Outcome]) -> list[Outcome]:
-        """The outcomes; of erasing commits only once no copy is left in the log. They may be repeated."""
-        erasing = [n for n, ops in enumerate(batch) if any(type(op) is Erase for op in ops)]
-        if not erasing:
-            return outcomes
-        try:
-            failure = None if checkpoint(self._db) else StoreUnavailableError(dev="somebody reads: the log stays")
-        except sqlite3.Error as error:
-            failure = store_error(error)
-        for n in erasing:
-            if failure is not None and isinstance(outcomes[n], Committed):
-                outcomes[n] = failure
         return outcomes
 
     def _alone(self, ops: Ops) -> Outcome:

@@ -1,7 +1,7 @@
 """Group commit: whatever was enqueued while the last transaction was written is the next one. No timer.
 
 One thread hop and one transaction a batch (`transactions` has its rules); futures resolve after COMMIT. After an I/O
-error the connection is replaced.
+error the connection is replaced. The future of a commit that erases waits for `erasing` too; others go on meanwhile.
 """
 
 import asyncio
@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from flue_actors.errors import FencedError, StoreError, StoreFormatError, StoreUnavailableError
-from flue_actors.storage import Committed, Op, StoreStatistics
+from flue_actors.storage import Committed, Erase, Op, StoreStatistics
+from flue_actors.store.erasing import overwrite
 from flue_actors.store.failures import store_error
 from flue_actors.store.hop import Hop
+from flue_actors.store.pages import Pages, file_of
 from flue_actors.store.schema import checkpoint
 from flue_actors.store.transactions import Ops, Outcome, Transactions
 
@@ -42,6 +44,9 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._writing = 0
         self._drainer: asyncio.Task[None] | None = None
+        self._erased: list[tuple[asyncio.Future[Committed], Committed]] = []
+        self._eraser: asyncio.Task[None] | None = None
+        self._pages: Pages | None = None
         self._failing = False
         self._commits = self._batches = self._refused = self._failed = 0
 
@@ -52,13 +57,16 @@ class Writer:
 
     async def close(self) -> None:
         """Write everything enqueued, then disconnect. Idempotent."""
-        while self._drainer is not None:
-            await asyncio.wait([self._drainer])
+        while tasks := [task for task in (self._drainer, self._eraser) if task is not None]:
+            await asyncio.wait(tasks)
         try:
             if self._hop is not None:
                 await self._hop.run(checkpoint)
         finally:
             await self._disconnect()
+            if self._pages is not None:
+                self._pages.close()
+                self._pages = None
 
     def enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[Committed]":
         """Put a commit in line. The future is done when it is durable."""
@@ -115,8 +123,39 @@ class Writer:
             self._writing = 0
             self._batches += 1
             self._log_turns(outcomes[-1])
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                self._resolve(future, outcome)
+            for (ops, future), outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Committed) and any(type(op) is Erase for op in ops):
+                    self._erased.append((future, outcome))
+                else:
+                    self._resolve(future, outcome)
+            if self._erased and self._eraser is None:
+                self._start_eraser()
+
+    def _start_eraser(self) -> None:
+        self._eraser = self._loop.create_task(self._erase())
+        self._eraser.add_done_callback(self._eraser_done)
+
+    def _eraser_done(self, _: "asyncio.Task[None]") -> None:
+        self._eraser = None
+        if self._erased:  # cancelled before its first step
+            self._start_eraser()
+
+    async def _erase(self) -> None:
+        """One search of the file serves all that was erased before it."""
+        while self._erased:
+            group, self._erased = self._erased, []
+            failure: StoreError | None = StoreUnavailableError(dev="cancelled while erasing")
+            try:
+                if self._pages is None:
+                    self._pages = Pages(await self.run(file_of))
+                await overwrite(self.run, self._pages)
+                failure = None
+            except (StoreError, sqlite3.Error, OSError) as error:
+                logger.exception("what was erased cannot be overwritten")
+                failure = store_error(error)
+            finally:
+                for future, outcome in group:
+                    self._resolve(future, failure or outcome)
 
     async def _write(self, batch: Sequence[Ops]) -> Sequence[Outcome]:
         try:
