@@ -1,0 +1,174 @@
+"""What can happen to a simulated system, as data: a seed makes a list of these, and so does hypothesis."""
+
+import random
+from typing import Any, Final, Literal
+
+import msgspec
+
+from flue_actors.agent_ref import IfBusy
+
+INSTANCES: Final = 3
+POLICIES: Final[tuple[IfBusy, ...]] = ("queue", "reject", "interrupt", "steer", "merge", "supersede")
+CRASH_AT: Final = ("commit", "written", "tool", "delta")
+
+CrashAt = Literal["commit", "written", "tool", "delta", "now"]
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """A client sends an input. ``keyed``: with an idempotency key, so it is sent again if nobody answered."""
+
+    instance: int
+    session: int = 0
+    kind: Literal["prompt", "dispatch", "stream"] = "prompt"
+    if_busy: IfBusy = "queue"
+    keyed: bool = False
+
+
+class Abort(msgspec.Struct, frozen=True, kw_only=True):
+    """A client aborts an instance, one of its sessions, or the input that was sent ``back`` sends ago."""
+
+    instance: int
+    session: int | None = None
+    back: int | None = None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A client reads status and history."""
+
+    instance: int
+
+
+class Erase(msgspec.Struct, frozen=True, kw_only=True):
+    """A client deletes one session, or the whole instance."""
+
+    instance: int
+    session: int | None = None
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Nothing is sent for a while."""
+
+    seconds: float
+
+
+class Full(msgspec.Struct, frozen=True):
+    """The disk is full for a while."""
+
+    seconds: float
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """The process will die at the ``after``-th moment of this kind from now."""
+
+    at: CrashAt
+    after: int = 0
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """The process is asked to stop, gets this long to drain, and is started again."""
+
+    seconds: float
+
+
+Action = Send | Abort | Look | Erase | Pause | Full | Crash | Stop
+OPERATIONS: Final = (Send, Abort, Look, Erase)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One simulated run.
+
+    Attributes:
+        seed: Of everything the actions leave open.
+        lanes: ``concurrency="session"``.
+        attempts: What an input may take.
+        troubled: Chance that a model call meets a fault.
+        misreports: Chance that a commit reported as failed was written.
+        passivate_after, max_active, max_queued, model_concurrency: As in `Settings`.
+        watched: Somebody observes every event.
+    """
+
+    seed: int
+    actions: tuple[Action, ...] = ()
+    lanes: bool = False
+    attempts: int = 10
+    troubled: float = 0.1
+    misreports: float = 0.0
+    passivate_after: float = 900.0
+    max_active: int = 10_000
+    max_queued: int = 1_000
+    model_concurrency: int = 512
+    watched: bool = False
+
+
+import os
+
+BASIC = bool(os.environ.get("SIM_BASIC"))
+
+
+def make_plan(seed: int, *, operations: int = 20) -> Plan:
+    """The run of one seed. Every seed leaves some kinds of trouble out, so that the others show."""
+    rng = random.Random(seed)
+    policies = rng.choice((("queue",), ("queue",), ("queue", "reject"), ("queue", "interrupt"), POLICIES, POLICIES))
+    trouble = [each for each in (_crash, _crash, _stop, _full, _pause) if rng.random() < 0.6]
+    if BASIC:
+        policies, trouble = ("queue",), []
+    actions: list[Action] = []
+    left = operations
+    while left:
+        if trouble and rng.random() < 0.25:
+            actions.append(rng.choice(trouble)(rng))
+        actions.append(_operation(rng, policies))
+        left -= 1
+        if rng.random() < 0.6:
+            actions.append(Pause(rng.choice((0.0, 0.002, 0.05, 0.5, 2.0, 6.0))))
+    return Plan(
+        seed=seed,
+        actions=tuple(actions),
+        lanes=rng.random() < 0.4,
+        attempts=rng.choice((10, 10, 10, 2)),
+        troubled=rng.choice((0.0, 0.05, 0.2)),
+        misreports=rng.choice((0.0, 0.0, 0.5)),
+        passivate_after=rng.choice((900.0, 3.0)),
+        max_active=rng.choice((10_000, 10_000, 2)),
+        max_queued=rng.choice((1_000, 1_000, 3)),
+        model_concurrency=rng.choice((512, 512, 1)),
+        watched=rng.random() < 0.3,
+    )
+
+
+def _operation(rng: random.Random, policies: tuple[IfBusy, ...]) -> Action:
+    roll = rng.random()
+    instance = rng.choice((0, 0, 0, 1, 1, 2))
+    session = rng.choice((0, 0, 1))
+    if BASIC or roll < 0.8:
+        return Send(
+            instance=instance,
+            session=session,
+            kind=rng.choice(("prompt", "prompt", "dispatch", "stream") if not BASIC else ("prompt", "stream")),
+            if_busy=rng.choice(policies),
+            keyed=rng.random() < 0.4 and not BASIC,
+        )
+    if roll < 0.86:
+        return Look(instance=instance)
+    if roll < 0.88:
+        return Erase(instance=instance, session=rng.choice((None, session)))
+    what: Any = rng.choice(({}, {"session": session}, {"back": rng.randrange(4)}, {"back": rng.randrange(2)}))
+    return Abort(instance=instance, **what)
+
+
+def _crash(rng: random.Random) -> Action:
+    if rng.random() < 0.2:
+        return Crash("now")
+    return Crash(rng.choice(CRASH_AT), rng.choice((0, 1, 2, 3, 5, 8, 13)))
+
+
+def _stop(rng: random.Random) -> Action:
+    return Stop(rng.choice((0.0, 0.5, 3.0, 30.0)))
+
+
+def _full(rng: random.Random) -> Action:
+    return Full(rng.choice((0.01, 0.5, 5.0, 20.0)))
+
+
+def _pause(rng: random.Random) -> Action:
+    return Pause(rng.choice((10.0, 60.0)))

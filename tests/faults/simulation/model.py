@@ -1,0 +1,106 @@
+"""A model whose replies are the seed's choice: words that say where they belong, calls of every tool, faults of every kind."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from typing import Any, Final, Protocol
+
+from flue_actors.errors import ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.messages import AssistantContent, AssistantMessage, TextContent, ToolCall, Usage, tool_calls_of
+from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
+from tests.faults.simulation.reference import Reference, words
+from tests.faults.simulation.tools import BEHAVIOURS, CALM
+
+ROUNDS: Final = 4
+TOOLS: Final = ("work", "work", "look", "build", "nothing")
+FAULTS: Final = ("error", "error", "half", "half", "fatal", "refuse", "stall", "length")
+
+
+class Asked(Protocol):
+    """What the model needs of the world."""
+
+    rng: random.Random
+    reference: Reference
+    calm: bool
+    troubled: float
+
+    def tick(self, kind: str) -> None:
+        """Something happened at which the process may die."""
+        ...
+
+    def asked(self, request: ModelRequest) -> None:
+        """The model gets this request."""
+        ...
+
+    def next_reply(self) -> int:
+        """The number of the next reply."""
+        ...
+
+
+class SimulatedModel:
+    """See the module."""
+
+    def __init__(self, world: Asked) -> None:
+        self._world = world
+
+    @property
+    def api(self) -> str:
+        return "simulated"
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        world, rng = self._world, self._world.rng
+        world.asked(request)
+        fault = rng.choice(FAULTS) if not world.calm and rng.random() < world.troubled else ""
+        if fault == "stall":
+            await asyncio.Event().wait()
+        if fault in {"error", "fatal"}:
+            raise ModelOverloadedError(retryable=fault == "error", dev="the simulation asked for it")
+        number = world.next_reply()
+        calls = self._calls(request, number)
+        count = rng.randint(0 if calls else 1, 4)
+        slow = rng.random() < 0.3
+        world.reference.sent[number] = 0
+        world.reference.whole[number] = count
+        for place in range(count):
+            if slow:
+                await asyncio.sleep(rng.choice((0.1, 0.7, 1.6)))
+            if fault == "half" and place == count - 1:
+                raise ModelError(retryable=True, dev="half a stream")
+            world.reference.sent[number] = place + 1
+            yield TextDelta(f"r{number}.{place} ")
+            world.tick("delta")
+        if fault == "refuse":
+            raise ModelRefusedError(dev="the simulation asked for it")
+        yield _reply(words(number, count), calls, "length" if fault == "length" and not calls else None)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def _calls(self, request: ModelRequest, number: int) -> tuple[ToolCall, ...]:
+        rng = self._world.rng
+        if rng.random() > 0.4 / (1 + 0.5 * _rounds(request)):
+            return ()
+        how = CALM if self._world.calm else BEHAVIOURS
+        return tuple(
+            [
+                ToolCall(id=f"c{number}.{place}", name=rng.choice(TOOLS), arguments={"how": rng.choice(how)})
+                for place in range(rng.choice((1, 1, 2, 3)))
+            ]
+        )
+
+
+def _rounds(request: ModelRequest) -> int:
+    count = 0
+    for message in reversed(request.messages):
+        if isinstance(message, AssistantMessage):
+            if not tool_calls_of(message):
+                break
+            count += 1
+    return count
+
+
+def _reply(text: str, calls: tuple[ToolCall, ...], stop_reason: Any) -> ReplyDone:
+    content: tuple[AssistantContent, ...] = (TextContent(text=text),) if text else ()
+    return ReplyDone(
+        content=content + calls, stop_reason=stop_reason or ("toolUse" if calls else "stop"), usage=Usage(output=1)
+    )

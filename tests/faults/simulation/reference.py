@@ -1,0 +1,360 @@
+"""The reference model: what a right runtime may write, and what it owes to whom. Plain lists and dicts, no asyncio.
+
+It is told of every durable commit in order, judges each by the promises (not by the store's own rules: those may be
+broken), and knows in the end what every accepted input came to. Whatever is wrong lands in ``problems``.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from flue_actors.conversation.entries import is_message, read_message, read_resumed
+from flue_actors.events import TERMINAL, Event, PromptResult
+from flue_actors.ids import AgentKey
+from flue_actors.messages import AssistantMessage, ToolResultMessage, text_of, tool_calls_of
+from flue_actors.storage import (
+    Admit,
+    Append,
+    Claim,
+    Entry,
+    Erase,
+    Op,
+    RequestAbort,
+    Requeue,
+    Settle,
+    Submission,
+    WriteJournal,
+)
+from tests.faults.validity import history_problems
+
+Place = tuple[AgentKey, str]
+_decode_result = msgspec.json.Decoder(PromptResult).decode
+_WORD: Final = re.compile(r"r(\d+)\.(\d+) ")
+
+
+def words(reply: int, count: int) -> str:
+    """The first ``count`` words of the text of reply number ``reply``: every word says where it belongs."""
+    return "".join([f"r{reply}.{place} " for place in range(count)])
+
+
+class Row:
+    """One accepted input."""
+
+    def __init__(self, submission: Submission, seq: int) -> None:
+        self.id = submission.id
+        self.key = submission.key
+        self.session = submission.session
+        self.policy = submission.policy
+        self.idempotency_key = submission.idempotency_key
+        self.seq = seq
+        self.status = "queued"
+        self.outcome: str | None = None
+        self.result: bytes | None = None
+        self.error: bytes | None = None
+        self.attempt = 0
+        self.excused = 0
+        self.host: str | None = None
+        self.life = 0  # in which it was claimed last
+        self.abort: str | None = None
+        self.abort_life = 0
+        self.inputs = 0  # entries that hold its input
+        self.outcomes = 0  # entries that tell its outcome
+        self.final: AssistantMessage | None = None  # a whole last reply that is stored
+        self.kept = ""  # text of the reply in progress that interruptions left
+        self.journal: list[WriteJournal] = []
+        self.owed = ""  # streamed text that a dead process had stored, and that has to be kept
+
+    @property
+    def place(self) -> Place:
+        return (self.key, self.session)
+
+
+class Reference:
+    """See the module. ``lanes``: sessions of an instance run side by side. ``life`` counts processes, from 1."""
+
+    def __init__(self, *, lanes: bool, attempts: int) -> None:
+        self.lanes = lanes
+        self.attempts = attempts
+        self.life = 0
+        self.problems: list[str] = []
+        self.rows: dict[str, Row] = {}
+        self.open: dict[str, Row] = {}  # those without an outcome, in order of acceptance
+        self.erased: set[str] = set()
+        self.entries: dict[Place, list[Entry]] = {}
+        self.keys: dict[tuple[Place, str], str] = {}
+        self.calls: dict[str, str] = {}  # ids of stored calls, and whose they are
+        self.results: dict[str, str] = {}  # their stored results
+        self.steps: dict[str, bytes] = {}  # recorded steps of durable tools
+        self.sent: dict[int, int] = {}  # words of each reply that were streamed
+        self.whole: dict[int, int] = {}  # words of each reply in full
+        self.told: dict[int, str] = {}  # replies that are stored, and in whose turn
+        self._seq = 0
+        self._offsets: dict[Place, tuple[int, int]] = {}  # of the last event of each session in this process
+
+    def blame(self, problem: str) -> None:
+        """A promise is broken."""
+        self.problems.append(problem)
+
+    # -- what is written ------------------------------------------------------------------------------------------
+
+    def apply(self, ops: tuple[Op, ...]) -> None:
+        """A commit is durable."""
+        for op in ops:
+            match op:
+                case Admit():
+                    self._admit(op.submission)
+                case Claim():
+                    self._claim(op)
+                case Append():
+                    self._append(op)
+                case Settle():
+                    self._settle(op)
+                case Erase():
+                    self._erase(op)
+                case _:
+                    self._note(op)
+
+    def _note(self, op: Op) -> None:
+        match op:
+            case WriteJournal():
+                self._journal(op)
+            case Requeue():
+                row = self._running(op.submission_id, op.attempt, "requeued")
+                if row is not None:
+                    row.status = "queued"
+                    row.excused += 1
+            case RequestAbort():
+                for each in op.submission_ids:
+                    if (row := self.open.get(each)) is not None and row.abort is None:
+                        row.abort, row.abort_life = op.reason, self.life
+            case _:
+                pass
+
+    def _admit(self, submission: Submission) -> None:
+        if submission.id in self.rows:
+            self.blame(f"{submission.id} is admitted twice")
+        self._seq += 1
+        row = self.rows[submission.id] = self.open[submission.id] = Row(submission, self._seq)
+        self.entries.setdefault(row.place, [])
+        if row.idempotency_key is not None:
+            if (row.place, row.idempotency_key) in self.keys:
+                self.blame(f"{row.id}: its idempotency key was known")
+            self.keys[row.place, row.idempotency_key] = row.id
+
+    def _claim(self, op: Claim) -> None:
+        row = self.open.get(op.submission_id)
+        if row is None or op.attempt != row.attempt + 1:
+            self.blame(f"{op.submission_id} is claimed for attempt {op.attempt} though settled or elsewhere")
+            return
+        if row.abort is not None and row.abort_life < self.life:
+            self.blame(f"{row.id} is worked on though an earlier process noted its abort")
+        if op.attempt - row.excused > self.attempts:
+            self.blame(f"{row.id}: attempt {op.attempt} of {self.attempts}, {row.excused} excused")
+        if op.host is None:
+            self._check_turn(row)
+        row.status, row.attempt, row.host, row.life = "running", op.attempt, op.host, self.life
+
+    def _check_turn(self, row: Row) -> None:
+        """It is this one's turn: nobody in its lane was accepted before and waits, nobody runs."""
+        for other in self.open.values():
+            if other is row or other.key != row.key or (self.lanes and other.session != row.session):
+                continue
+            if other.abort is not None or other.host == row.id or other.host is not None:
+                continue
+            if other.seq < row.seq:
+                self.blame(f"{row.id} passed {other.id} ({other.status}), which was accepted before it")
+            elif other.status == "running" and other.life == self.life:
+                self.blame(f"{row.id} began while {other.id} ran")
+
+    def _running(self, submission_id: str, attempt: int, what: str) -> Row | None:
+        row = self.rows.get(submission_id)
+        if row is None:
+            if submission_id not in self.erased:
+                self.blame(f"{submission_id} is {what} and unknown")
+        elif row.status != "running" or row.attempt != attempt:
+            self.blame(f"{submission_id} is {what} by attempt {attempt}; it is {row.status} at {row.attempt}")
+        else:
+            return row
+        return None
+
+    def _append(self, op: Append) -> None:
+        entries = self.entries.setdefault((op.key, op.session), [])
+        if op.submission_id is not None:
+            self._running(op.submission_id, op.attempt, "written to")
+        for entry in op.entries:
+            if entry.seq != len(entries) + 1:
+                self.blame(f"entry {entry.seq} of {op.key} stands at {len(entries) + 1}")
+            entries.append(entry)
+            self._entry(entry)
+
+    def _entry(self, entry: Entry) -> None:
+        row = self.rows.get(entry.submission_id or "")
+        if row is None:
+            self.blame(f"entry {entry.seq} belongs to nobody: {entry.submission_id}")
+        elif entry.kind == "settled":
+            row.outcomes += 1
+            if row.owed:
+                self.blame(f"{row.id}: its streamed text is lost: {row.owed}")
+        elif entry.kind == "resumed":
+            if read_resumed(entry).attempt != row.attempt:
+                self.blame(f"{row.id}: the resumed entry of another attempt")
+        elif is_message(entry):
+            self._message(row, entry)
+
+    def _message(self, row: Row, entry: Entry) -> None:
+        body = read_message(entry)
+        message = body.message
+        if body.source in {"prompt", "dispatch"}:
+            row.inputs += 1
+            if row.inputs > 1:
+                self.blame(f"{row.id}: its input is written twice")
+        if isinstance(message, ToolResultMessage):
+            if message.tool_call_id in self.results:
+                self.blame(f"{row.id}: a second result of {message.tool_call_id}")
+            self.results[message.tool_call_id] = text_of(message)
+        elif isinstance(message, AssistantMessage):
+            self._reply(row, message)
+
+    def _reply(self, row: Row, message: AssistantMessage) -> None:
+        for call in tool_calls_of(message):
+            if call.id in self.calls:
+                self.blame(f"{row.id}: call {call.id} is written twice")
+            self.calls[call.id] = row.id
+        text = text_of(message)
+        if row.owed and text != row.owed:
+            self.blame(f"{row.id}: {row.owed!r} was streamed and stored, and became {text!r}")
+        row.owed = ""
+        self._text(row, text, whole=message.stop_reason not in {"aborted", "error"})
+        if row.final is not None:
+            self.blame(f"{row.id}: replies again after its last reply")
+        if message.stop_reason == "aborted":
+            row.kept += text
+        elif tool_calls_of(message):
+            row.kept = ""
+        else:
+            row.final = message
+
+    def _text(self, row: Row, text: str, *, whole: bool) -> None:
+        """The text of one reply from its first word on, told once."""
+        found = _WORD.match(text)
+        if found is None:
+            if text:
+                self.blame(f"{row.id}: {text!r} was never said")
+            return
+        reply, count = int(found[1]), len(text.split())
+        if text != words(reply, count) or count > self.sent[reply]:
+            self.blame(f"{row.id}: {text!r} is not what reply {reply} said ({self.sent[reply]} words)")
+        if whole and count != self.whole[reply]:
+            self.blame(f"{row.id}: {text!r} is passed off as the whole reply {reply}")
+        if reply in self.told:
+            self.blame(f"{row.id}: reply {reply} is written twice")
+        self.told[reply] = row.id
+
+    def _journal(self, op: WriteJournal) -> None:
+        row = self._running(op.submission_id, op.attempt, "journaled")
+        if row is None:
+            return
+        row.journal.append(op)
+        if op.kind == "step":
+            if op.name in self.steps:
+                self.blame(f"{row.id}: step {op.name} is recorded twice")
+            self.steps[op.name] = op.body
+
+    def _settle(self, op: Settle) -> None:
+        row = self.rows.get(op.submission_id)
+        if row is None or row.status == "settled" or row.attempt != op.attempt:
+            self.blame(f"{op.submission_id} is settled by attempt {op.attempt} though it is {row and row.status}")
+            return
+        del self.open[row.id]
+        row.status, row.outcome, row.result, row.error = "settled", op.outcome, op.result, op.error
+        row.journal = []
+        if row.result is not None:
+            host = self.rows.get(row.host or row.id)
+            said = host.kept + text_of(host.final) if host is not None and host.final is not None else "nothing"
+            if _decode_result(row.result).text != said:
+                self.blame(f"{row.id} is completed with {row.result!r}, and {said!r} was said")
+
+    def _erase(self, op: Erase) -> None:
+        for row in [r for r in self.rows.values() if r.key == op.key and op.session in (None, r.session)]:
+            del self.rows[row.id]
+            self.open.pop(row.id, None)
+            self.erased.add(row.id)
+            if row.idempotency_key is not None:
+                self.keys.pop((row.place, row.idempotency_key), None)
+        for place in [p for p in self.entries if p[0] == op.key and op.session in (None, p[1])]:
+            del self.entries[place]
+
+    # -- what happens outside -------------------------------------------------------------------------------------
+
+    def seen(self, event: Event, *, stopping: bool) -> None:
+        """Somebody sees this event: what it tells as durable is on the disk, and its place is behind the last one's."""
+        if not isinstance(event.offset, str) or not isinstance(event.instance_id, str):
+            return
+        place = (AgentKey("agent", event.instance_id), str(event.session))
+        entries = self.entries.get(place)
+        if entries is None:
+            return  # erased
+        seq, n = map(int, event.offset.split("-"))
+        if n == 0 and seq > len(entries):
+            self.blame(f"{_kind(event)} {event.offset} of {place[0]} is told, and its entry is not on disk")
+        if (seq, n) <= self._offsets.get(place, (0, 0)):
+            self.blame(f"{_kind(event)} {event.offset} of {place[0]} comes after {self._offsets[place]}")
+        self._offsets[place] = (seq, n)
+        row = self.rows.get(str(event.submission_id))
+        if isinstance(event, TERMINAL) and row is not None and row.status != "settled" and not stopping:
+            self.blame(f"{row.id}: {_kind(event)} is told, and it is {row.status}")
+
+    def stopped(self, writable: bool) -> None:
+        """The process stopped gracefully: nothing is left as if it still ran."""
+        for row in self.open.values():
+            if writable and row.status == "running":
+                self.blame(f"{row.id} was running when the process stopped, and is not back in the queue")
+
+    def died(self) -> None:
+        """The process is dead: what it leaves has to be right, and what it had stored of a reply has to be kept."""
+        self._offsets.clear()
+        self.check_histories()
+        for row in self.open.values():
+            last = len(self.entries[row.place])
+            pieces = [each for each in row.journal if each.kind == "text" and each.after == last]
+            text = b"".join([each.body for each in pieces if each.name == pieces[-1].name]).decode()
+            if text and row.status == "running" and row.host is None:
+                row.owed = text
+
+    def model_called(self, place: Place) -> None:
+        """The model is asked for this session."""
+        for row in self.open.values():
+            if row.place == place and row.status == "running" and row.final is not None:
+                self.blame(f"{row.id}: its last reply is stored, and is made again")
+
+    def check_histories(self) -> None:
+        """What is stored is valid as it is."""
+        for (key, session), entries in self.entries.items():
+            for problem in history_problems(entries, self.open):
+                self.blame(f"{key} {session}: {problem}")
+
+    def finish(self) -> None:
+        """The system was left alone: everything is settled, and the stored story is one."""
+        for row in self.open.values():
+            self.blame(f"{row.id} is never settled: {row.status} at attempt {row.attempt}")
+        self.check_histories()
+        for row in self.rows.values():
+            for problem in _ended(row):
+                self.blame(f"{row.id}: {problem}")
+
+
+def _kind(event: Event) -> str:
+    return str(type(event).__struct_config__.tag)
+
+
+def _ended(row: Row) -> Iterator[str]:
+    if row.status != "settled":
+        return
+    if row.outcomes != 1:
+        yield f"{row.outcomes} entries tell its outcome"
+    if row.attempt and row.inputs != 1:
+        yield f"ran, and its input is written {row.inputs} times"
+    if row.outcome == "completed" and row.host is None and row.final is None:
+        yield "is completed without a last reply"

@@ -1,0 +1,136 @@
+"""Tools of every kind that behave as the model asks, and a ledger of what they really did."""
+
+import asyncio
+from collections import Counter
+from typing import Final, Protocol
+
+from flue_actors.definition.tools import Tool, ToolContext, tool
+from flue_actors.errors import ToolError
+from tests.faults.simulation.reference import Reference
+
+TIMEOUT: Final = 5.0
+
+CALM: Final = ("quick", "quick", "slow")
+BEHAVIOURS: Final = ("quick", "quick", "quick", "pause", "slow", "slow", "slow", "raise", "tell", "hang", "stubborn")
+
+
+class Workshop(Protocol):
+    """What tools need of the world."""
+
+    reference: Reference
+
+    def alive(self) -> bool:
+        """False when the process that runs this code is dead."""
+        ...
+
+    def tick(self, kind: str) -> None:
+        """Something happened at which the process may die."""
+        ...
+
+
+class Ledger:
+    """How often each call and each step ran. It outlives every process, as the world outside does."""
+
+    def __init__(self, world: Workshop) -> None:
+        self._world = world
+        self._runs: Counter[str] = Counter()
+        self._steps: Counter[str] = Counter()
+
+    def begin(self, call_id: str, *, again: bool) -> None:
+        """A call has its effect; ``again``: it may have it more than once."""
+        self._runs[call_id] += 1
+        if not self._world.alive():
+            return
+        reference = self._world.reference
+        if self._runs[call_id] > 1 and not again:
+            reference.blame(f"{call_id} runs again, and is not idempotent")
+        if call_id in reference.results:
+            reference.blame(f"{call_id} runs again after its result was stored")
+        if call_id not in reference.calls:
+            reference.blame(f"{call_id} runs before the reply that asks for it is stored")
+        self._world.tick("tool")
+
+    def answer(self, call_id: str) -> str:
+        """What the call answers."""
+        return f"{call_id} ran {self._runs[call_id]} times"
+
+    def step(self, name: str) -> int:
+        """A step of a durable tool has its effect; its value."""
+        if self._world.alive() and name in self._world.reference.steps:
+            self._world.reference.blame(f"step {name} runs again after it was recorded")
+        self._steps[name] += 1
+        return self._steps[name]
+
+    def check_step(self, name: str, value: int) -> None:
+        """The tool gets this value for a step."""
+        if self._world.alive() and value != self._steps[name]:
+            self._world.reference.blame(f"step {name} is worth {value}, and its last run {self._steps[name]}")
+
+
+def make_tools(ledger: Ledger) -> list[Tool]:
+    """The tools of one life of the process."""
+
+    @tool(timeout=TIMEOUT)
+    async def work(how: str, context: ToolContext) -> str:
+        """Have an effect that must not happen twice."""
+        ledger.begin(context.tool_call_id, again=False)
+        await _behave(how)
+        return ledger.answer(context.tool_call_id)
+
+    import os
+
+    if os.environ.get("SIM_BASIC"):
+        return [work]
+
+    @tool(timeout=TIMEOUT, idempotent=True)
+    async def look(how: str, context: ToolContext) -> str:
+        """Have an effect that may happen twice."""
+        ledger.begin(context.tool_call_id, again=True)
+        await _behave(how)
+        return ledger.answer(context.tool_call_id)
+
+    @tool(timeout=TIMEOUT, durable=True)
+    async def build(how: str, context: ToolContext) -> str:
+        """Work in steps that are recorded."""
+        call_id = context.tool_call_id
+        ledger.begin(call_id, again=True)
+        for name in ("one", "two"):
+
+            async def step(full: str = f"{call_id}/{name}") -> int:
+                value = ledger.step(full)
+                await _behave(how)
+                return value
+
+            ledger.check_step(f"{call_id}/{name}", await context.step.do(name, step))
+        return ledger.answer(call_id)
+
+    return [work, look, build]
+
+
+async def _behave(how: str) -> None:
+    match how:
+        case "pause":
+            await asyncio.sleep(0)
+        case "slow":
+            await asyncio.sleep(0.8)
+        case "raise":
+            raise ValueError("planned")
+        case "tell":
+            raise ToolError("planned")
+        case "hang":
+            await asyncio.Event().wait()
+        case "stubborn":
+            await _stubborn()
+        case _:
+            pass
+
+
+async def _stubborn() -> None:
+    """Ignores every cancellation for a while."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 40
+    while (left := end - loop.time()) > 0:
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            continue

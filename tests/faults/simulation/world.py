@@ -1,0 +1,340 @@
+"""One simulated run: a runtime on a simulated disk, its clients, and everything that goes wrong around them.
+
+The world outlives the process. When that dies, its loop is abandoned where it stands, a new runtime starts on what the
+disk kept, and the clients go on as real ones do: they ask for what was acknowledged, send again what has an idempotency
+key, and give the rest up.
+"""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import pykka
+
+from flue_actors.definition.agent import CreatedAgent, create_agent
+from flue_actors.definition.fields import Durability
+from flue_actors.definition.settings import Settings
+from flue_actors.errors import StoreError
+from flue_actors.events import Event
+from flue_actors.ids import AgentKey
+from flue_actors.models.protocol import ModelRequest
+from flue_actors.runtime import Runtime
+from flue_actors.storage import Admit, Committed, Fence, Op
+from tests.faults.simulation.actions import (
+    Abort,
+    Action,
+    Crash,
+    Erase,
+    Full,
+    Look,
+    Pause,
+    Plan,
+    Send,
+    Stop,
+)
+from tests.faults.simulation.clients import Client, Clients
+from tests.faults.simulation.disk import Disk, SimulatedStore
+from tests.faults.simulation.loop import Crashed, SimulatedLoop, Stuck
+from tests.faults.simulation.model import SimulatedModel
+from tests.faults.simulation.reference import Reference
+from tests.faults.simulation.tools import Ledger, make_tools
+from tests.faults.simulation.trace import shown
+from tests.faults.validity import context_problems
+
+STEPS: Final = 60_000
+"""No action takes more steps of the loop than this."""
+
+EPOCH_MS: Final = 1_800_000_000_000
+DAY_MS: Final = 86_400_000
+TIMEOUT: Final = 300.0
+
+
+class Life:
+    """One process: from a start to a crash or a stop."""
+
+    def __init__(self, number: int, loop: SimulatedLoop, store: SimulatedStore, runtime: Runtime) -> None:
+        self.number = number
+        self.loop = loop
+        self.store = store
+        self.runtime = runtime
+        self.systems: list[pykka.ActorRef[Any]] = []
+        self.stopping = False
+
+
+class World:
+    """See the module. Attributes that tools, the model and the disk use are public."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.rng = random.Random(plan.seed ^ 0x5EED)
+        self.reference = Reference(lanes=plan.lanes, attempts=plan.attempts)
+        self.disk = Disk(random.Random(plan.seed ^ 0xD15C), self)
+        self.disk.misreports = plan.misreports
+        self.ledger = Ledger(self)
+        self.clients = Clients(self)
+        self.calm = False
+        self.troubled = plan.troubled
+        self.trace: list[str] | None = None
+        self.life: Life | None = None
+        self.skew_ms = 0
+        self._replies = 0
+        self._fuse: Crash | None = None
+        self._now = 0.0
+
+    # -- what the disk, the model and the tools are told ------------------------------------------------------------
+
+    def tick(self, kind: str) -> None:
+        """Something happened at which the process may die."""
+        fuse = self._fuse
+        if fuse is None or fuse.at != kind or self.life is None:
+            return
+        if fuse.after:
+            self._fuse = Crash(fuse.at, fuse.after - 1)
+        else:
+            self._fuse = None
+            self.life.loop.crash = True
+
+    def applied(self, fence: Fence, ops: tuple[Op, ...], committed: Committed) -> None:
+        """A commit is durable."""
+        if self.trace is not None:
+            self.note(f"disk {fence.epoch}: {' + '.join(map(shown, ops))}")
+        self.reference.apply(ops)
+        for op in ops:
+            if isinstance(op, Admit):
+                self.clients.admitted(op.submission)
+
+    def asked(self, request: ModelRequest) -> None:
+        """The model gets this request."""
+        for problem in context_problems(request.messages):
+            self.reference.blame(f"request of {request.affinity}: {problem}")
+        agent, instance, session = request.affinity.split("/")
+        self.reference.model_called((AgentKey(agent, instance), session))
+
+    def next_reply(self) -> int:
+        """The number of the next reply."""
+        self._replies += 1
+        return self._replies
+
+    def alive(self) -> bool:
+        """False when the process that runs this code is dead."""
+        return self.life is not None and self.life.loop is asyncio.get_running_loop()
+
+    def runs(self, life: Any) -> bool:
+        """True while this process is alive."""
+        return self.life is life
+
+    def process(self) -> Life:
+        """The living process."""
+        assert self.life is not None
+        return self.life
+
+    def now_ms(self) -> int:
+        """The wall clock, which may jump when no process runs."""
+        now = self.life.loop.time() if self.life is not None else self._now
+        return EPOCH_MS + self.skew_ms + round(now * 1000)
+
+    def note(self, line: str) -> None:
+        """A line for who reads the trace."""
+        if self.trace is not None:
+            now = self.life.loop.time() if self.life is not None else self._now
+            self.trace.append(f"{now:9.3f} {line}")
+
+    # -- the life of the process ------------------------------------------------------------------------------------
+
+    def do(self, action: Action) -> None:
+        """Have it happen, however often the process dies of it."""
+        self.note(f"--- {action}")
+        match action:
+            case Send():
+                client = self.clients.add(action)
+                self._run(self._go_on(client))
+            case Abort():
+                self._run(self._aside(self.clients.abort(action)))
+            case Look():
+                self._run(self._aside(self.clients.look(action)))
+            case Erase():
+                self._run(self._aside(self.clients.erase(action)))
+            case Pause(seconds):
+                self._run(asyncio.sleep(seconds))
+            case Full(seconds):
+                self.disk.full_until = self._time() + seconds
+            case Crash(at="now"):
+                self._crash()
+            case Crash():
+                self._fuse = action
+            case Stop(seconds):
+                self._stop(seconds)
+
+    def settle(self) -> None:
+        """Leave the system alone until everybody has an answer."""
+        self.note("--- calm")
+        self.calm = True
+        self.disk.full_until = -1.0
+        self._fuse = None
+        self._run(self.clients.all_told(within=4 * TIMEOUT))
+        self._stop(30.0)
+
+    def finish(self) -> None:
+        """Leave it alone until it is quiet, and compare everything with what was promised."""
+        try:
+            self.settle()
+            self.reference.finish()
+            self.clients.finish()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End what is left of the last process."""
+        if self.life is not None:
+            self._bury(self.life)
+            self.life = None
+
+    def _time(self) -> float:
+        return self._now if self.life is None else self.life.loop.time()
+
+    def _run(self, what: Coroutine[Any, Any, Any]) -> None:
+        """Run it in a living process. A crash ends it early; the next action finds a new process."""
+        try:
+            life = self._living()
+            life.loop.run(what, steps=STEPS)
+        except Crashed:
+            what.close()
+            self._crash()
+        except Stuck as error:
+            self.reference.blame(f"stuck: {error}")
+            what.close()
+            self._crash()
+        else:
+            self._check(life)
+
+    def _living(self) -> Life:
+        while self.life is None:
+            try:
+                self.life = self._start()
+                self.life.loop.run(self._begin(self.life), steps=STEPS)
+            except Crashed:
+                self._crash()
+            except StoreError as error:
+                self.note(f"the start failed: {error!r}")
+                self.disk.full_until = -1.0
+                self._crash()
+        return self.life
+
+    def _start(self) -> Life:
+        self.reference.life += 1
+        self.skew_ms += self.rng.choice((0, 0, 0, DAY_MS, -DAY_MS))
+        loop = SimulatedLoop(self._now, random.Random(self.rng.random()))
+        store = SimulatedStore(self.disk)
+        runtime = Runtime(
+            {"agent": self._agent()},
+            store=store,
+            settings=self._settings(),
+            env={},
+            clock=self,
+            rng=random.Random(self.rng.random()),
+        )
+        self.note(f"=== life {self.reference.life}")
+        return Life(self.reference.life, loop, store, runtime)
+
+    async def _begin(self, life: Life) -> None:
+        known = pykka.ActorRegistry.get_all()
+        await life.runtime.start()
+        life.systems = [each for each in pykka.ActorRegistry.get_all() if each not in known]
+        if self.plan.watched:
+            life.runtime.observe(self._observe)
+        for client in self.clients.unanswered():
+            asyncio.ensure_future(self.clients.pursue(client, life))
+
+    def _agent(self) -> CreatedAgent:
+        plan = self.plan
+        return create_agent(
+            model=SimulatedModel(self),
+            instructions="Be simulated.",
+            tools=make_tools(self.ledger),
+            durability=Durability(attempts=plan.attempts, timeout=TIMEOUT),
+            concurrency="session" if plan.lanes else "instance",
+        )
+
+    def _settings(self) -> Settings:
+        plan = self.plan
+        return Settings(
+            max_turns=6,
+            stream_idle_timeout=15.0,
+            passivate_after=plan.passivate_after,
+            max_active=plan.max_active,
+            max_queued=plan.max_queued,
+            model_concurrency=plan.model_concurrency,
+            cancel_grace=5.0,
+            drain_timeout=3.0,
+        )
+
+    def _observe(self, event: Event) -> None:
+        if self.life is not None:
+            self.reference.seen(event, stopping=self.life.stopping)
+
+    def _stop(self, seconds: float) -> None:
+        """A graceful stop; everything is let go of."""
+        if self.life is None:
+            return
+        life = self.life
+        life.stopping = True
+        self._run(life.runtime.stop(seconds))
+        if self.life is not life:
+            return  # it crashed on the way
+        snapshot = life.runtime.snapshot()
+        if snapshot.instances or snapshot.pending or snapshot.actors.actors:
+            self.reference.blame(
+                f"left behind by a stop: {snapshot.instances} instances, {snapshot.pending} inputs,"
+                f" {len(snapshot.actors.actors)} actors"
+            )
+        self.reference.stopped(self.disk.full_until < self._time())
+        self._end(life)
+
+    def _crash(self) -> None:
+        life = self.life
+        if life is None:
+            return
+        self.note("*** crash")
+        life.store.die()
+        self._end(life)
+
+    def _end(self, life: Life) -> None:
+        """Whatever ended it: the disk is what it is, and time goes on."""
+        self._fuse = None
+        self._now = life.loop.time() + self.rng.choice((0.1, 3.0, 100.0))
+        self.life = None
+        self.reference.died()
+        self._bury(life)
+
+    def _bury(self, life: Life) -> None:
+        life.loop.bury(steps=STEPS)
+        for system in life.systems:
+            pykka.ActorRegistry.unregister(system)
+
+    def _check(self, life: Life) -> None:
+        for fault in life.loop.faults:
+            self.reference.blame(fault)
+        life.loop.faults.clear()
+
+    # -- one action in the running process --------------------------------------------------------------------------
+
+    async def _go_on(self, client: Client) -> None:
+        assert self.life is not None
+        asyncio.ensure_future(self.clients.pursue(client, self.life))
+        await asyncio.sleep(0)
+
+    async def _aside(self, what: Coroutine[Any, Any, None]) -> None:
+        """A client that does something and is not waited for."""
+        asyncio.ensure_future(what)
+        await asyncio.sleep(0)
+
+
+def run(plan: Plan, *, trace: list[str] | None = None) -> list[str]:
+    """Run it; the problems found, in order."""
+    world = World(plan)
+    world.trace = trace
+    for action in plan.actions:
+        world.do(action)
+    world.finish()
+    return world.reference.problems
