@@ -25,6 +25,10 @@ T = TypeVar("T")
 _PATIENCE: Final = 0.05
 """Seconds that one try waits for readers, with commits waiting behind it, and that lie between two tries."""
 _TRIES: Final = 200
+_COUNT: Final = """
+    INSERT INTO meta VALUES ('erasures', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1"""
+"""SQLite does not sync the log that it emptied, so a power loss would bring it back: the next commit does, if it changes
+something."""
 
 
 class Run(Protocol):
@@ -64,7 +68,7 @@ def _wipe(db: sqlite3.Connection, pages: Pages, numbers: list[int]) -> bool:
     db.execute("BEGIN IMMEDIATE")
     try:
         pages.wipe(numbers)
-        db.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
+        db.execute(_COUNT)
     finally:
         db.execute("COMMIT")
     db.execute("PRAGMA shrink_memory")
