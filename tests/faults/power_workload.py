@@ -8,11 +8,14 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from flue_actors.ids import AgentKey
 from flue_actors.storage import Admit, Append, Claim, Entry, Erase, Settle, Store, Submission, WriteJournal
 from flue_actors.store import sqlite
+from flue_actors.store.pages import Pages
 from flue_actors.store.schema import Durability
 from tests.faults.disk import Action, Deed, watched
 from tests.faults.power import Image, Promise
@@ -37,10 +40,33 @@ class Recorder:
         self.events.append(deed)
 
 
+class _SeenPages(Pages):
+    """The store's own way to its file, past SQLite: what it writes is recorded too."""
+
+    def __init__(self, recorder: Recorder, path: Path) -> None:
+        super().__init__(path)
+        self._recorder = recorder
+        self._seen = path.open("rb", buffering=0)  # for good: closing it would drop the process's locks
+        self._seen.seek(16)
+        self._page = int.from_bytes(self._seen.read(2), "big")
+
+    def wipe(self, numbers: list[int]) -> None:
+        super().wipe(numbers)
+        for number in numbers:
+            self._seen.seek(number * self._page)
+            self._recorder.done(Deed("write", FILE, number * self._page, self._seen.read(self._page)))
+        self._recorder.done(Deed("sync", FILE))
+
+    def close(self) -> None:
+        super().close()
+        self._seen.close()
+
+
 def record(folder: Path, durability: Durability, turns: int) -> list[Deed | Promise]:
     """The recording of sessions that take ``turns`` turns each, side by side, in a store that is opened twice."""
     recorder = Recorder()
-    with watched(recorder):
+    pages = partial(_SeenPages, recorder)
+    with watched(recorder), patch("flue_actors.store.writer.Pages", pages):
         for half in range(2):
             asyncio.run(_work(sqlite(folder / FILE, durability=durability), recorder.events, half, turns // 2))
     return recorder.events
