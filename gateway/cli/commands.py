@@ -93,6 +93,7 @@ def serve(root: Path, host: str | None, port: int | None) -> None:
 def connect(agent: str, id: str, session: str, url: str, token: str | None, local: bool, root: Path) -> None:
     """Chat with instance ID (default: me) of AGENT. Ctrl-D ends. From a pipe: one message per line."""
     from flue_actors.gateway.cli.conversing import converse, typed_lines
+    from flue_actors.gateway.cli.dialing import Target
     from flue_actors.gateway.cli.local import local_chat
     from flue_actors.gateway.cli.remote import remote_chat
 
@@ -100,7 +101,7 @@ def connect(agent: str, id: str, session: str, url: str, token: str | None, loca
     if local:
         chat = local_chat(root, agent, id, session=session)
     else:
-        chat = remote_chat(url, agent, id, session=session, token=token)
+        chat = remote_chat(Target(url, agent, id, token), session=session)
     greeting = f"{agent}/{id} {'in this process' if local else f'at {url}'}. Ctrl-D ends."
     if not converse(chat, typed_lines(greeting), screen):
         raise click.exceptions.Exit(1)

@@ -13,7 +13,7 @@ import click
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from flue_actors.errors import AbortedError, CallerError, FlueError, TurnError, UnavailableError
-from flue_actors.gateway.cli.remote import Chat
+from flue_actors.gateway.cli.chat import Chat
 from flue_actors.gateway.cli.screen import Screen
 
 

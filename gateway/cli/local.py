@@ -10,8 +10,8 @@ from typing import Final
 from flue_actors.agent_ref import SessionRef
 from flue_actors.errors import StoreOwnedError, UnavailableError, UnknownAgentError
 from flue_actors.events import ErrorEvent, Event
+from flue_actors.gateway.cli.chat import Chat, failed
 from flue_actors.gateway.cli.opening import open_project
-from flue_actors.gateway.cli.remote import Chat, failed
 
 _LEAVING_SECONDS: Final = 1.0
 """A person who leaves in the middle of a turn does not wait for its end."""

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from flue_actors.agent_ref import Submitted
-from flue_actors.errors import InterruptedTurnError, InvalidRequestError, StoreUnavailableError
+from flue_actors.errors import InvalidRequestError, StoreUnavailableError
 from flue_actors.events import PromptResult
 from flue_actors.gateway.asgi import Receive, receive_of
 from flue_actors.gateway.leaving import DISCONNECTED, aborting, until_left
@@ -21,29 +21,32 @@ _STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"
 
 async def prompt(call: Call) -> None:
     """Accept the message; it is on disk before the first byte of an answer leaves."""
-    request = call.request
-    receive = receive_of(request)
+    receive = receive_of(call.request)
     raw = await call.body(receive)
-    if (request.get_header("x-webhook") or "").lower() == "true":
-        raise InvalidRequestError(
-            "Webhooks are not taken on an agent's own path.",
-            details="Receive them in a route of your own and hand them over with dispatch().",
-        )
+    _refuse_webhook(call)
     body = decode_prompt(raw)
-    later = prefers(request.get_header("prefer"), RESPOND_ASYNC)
-    streamed = not later and CONTENT_TYPE in request.accept
+    later = prefers(call.request.get_header("prefer"), RESPOND_ASYNC)
+    streamed = not later and CONTENT_TYPE in call.request.accept
+    agent = call.agent
     submitted = await _submit(call, body, watch=streamed)
     if later:
         _give_receipt(call, body, submitted)
         return
     if body.cancel_on_disconnect:
-        abort = partial(call.agent.abort_submission, submitted.submission_id, reason=DISCONNECTED)
-        receive = aborting(receive, abort)
+        receive = aborting(receive, partial(agent.abort_submission, submitted.submission_id, reason=DISCONNECTED))
     if streamed:
         _stream(call, submitted, receive)
     else:
         result = await _outcome(submitted, receive if body.cancel_on_disconnect else None)
         call.answer(ResultBody(result=result))
+
+
+def _refuse_webhook(call: Call) -> None:
+    if (call.request.get_header("x-webhook") or "").lower() == "true":
+        raise InvalidRequestError(
+            "Webhooks are not taken on an agent's own path.",
+            details="Receive them in a route of your own and hand them over with dispatch().",
+        )
 
 
 async def _submit(call: Call, body: PromptBody, *, watch: bool) -> Submitted:
@@ -68,13 +71,20 @@ async def _outcome(submitted: Submitted, bound_to: Receive | None) -> PromptResu
     watch = None if bound_to is None else asyncio.get_running_loop().create_task(until_left(bound_to))
     try:
         return await submitted.result()
-    except (InterruptedTurnError, StoreUnavailableError) as error:
-        # Kept and worked on later: it says where the outcome is found then.
-        error.meta = {**(error.meta or {}), "submissionId": submitted.submission_id, "offset": submitted.offset}
-        raise
+    except StoreUnavailableError as error:
+        raise _kept(error, submitted) from error
     finally:
         if watch is not None:
             watch.cancel()
+
+
+def _kept(error: StoreUnavailableError, submitted: Submitted) -> StoreUnavailableError:
+    """The same for one message that is accepted and cannot go on now; ``error`` itself may be that of others too."""
+    return StoreUnavailableError(
+        error.message,
+        details="The message is kept, and worked on when the store can be used again. There is no need to send it again.",
+        meta={"submissionId": submitted.submission_id, "offset": submitted.offset},
+    )
 
 
 def _stream(call: Call, submitted: Submitted, receive: Receive) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from flue_actors.errors import ConfigError
-from flue_actors.gateway.cli.remote import socket_url
+from flue_actors.gateway.cli.dialing import socket_url
 
 
 @pytest.mark.parametrize(

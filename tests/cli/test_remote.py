@@ -7,7 +7,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from flue_actors.errors import UnavailableError
-from flue_actors.gateway.cli.remote import Chat, remote_chat
+from flue_actors.gateway.cli.chat import Chat
+from flue_actors.gateway.cli.dialing import Target
+from flue_actors.gateway.cli.remote import remote_chat
 
 READY = '{"version":1,"type":"ready","target":"agent","name":"a","instanceId":"me"}'
 STARTED = '{"version":1,"type":"started","requestId":"1"}'
@@ -22,7 +24,7 @@ async def chat_with_a_server_that_leaves(*, after_a_line: bool, saying: str = RE
 
     async with serve(converse, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        async with remote_chat(f"http://127.0.0.1:{port}", "a", "me", session="default", token=None) as chat:
+        async with remote_chat(Target(f"http://127.0.0.1:{port}", "a", "me"), session="default") as chat:
             yield chat
 
 

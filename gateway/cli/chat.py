@@ -1,0 +1,40 @@
+"""What a conversation in the terminal needs of an agent, wherever that runs."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from msgspec import UNSET, UnsetType
+
+from flue_actors.errors import TurnError, UnavailableError, turn_error
+from flue_actors.events import Event
+
+
+class Chat(Protocol):
+    """One conversation."""
+
+    def ask(self, message: str) -> AsyncIterator[Event]:
+        """Send a message; its events until it is answered.
+
+        Raises:
+            CallerError, TurnError: This message got no answer; the next one may.
+            UnavailableError: The conversation is over.
+        """
+        ...
+
+    async def abort(self) -> None:
+        """Stop the message that is being answered, if there is one: `ask` ends with an `AbortedError`."""
+        ...
+
+    async def lost(self) -> UnavailableError:
+        """Wait until the conversation is over without our doing, and say why."""
+        ...
+
+
+def failed(type: str, message: str, *more: str | UnsetType) -> TurnError:
+    """A message that got no answer, from what was said about it."""
+    return turn_error(type, message, lines(*more))
+
+
+def lines(*texts: str | UnsetType) -> str:
+    """Those of the texts that there are, each on a line of its own."""
+    return "\n".join([text for text in texts if text is not UNSET])
