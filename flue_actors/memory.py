@@ -3,8 +3,6 @@
 import asyncio
 from itertools import islice
 
-from msgspec.structs import replace
-
 from flue_actors.errors import FencedError, StoreError, StoreOwnedError, StoreUnavailableError
 from flue_actors.ids import AgentKey
 from flue_actors.memory_tables import Tables
@@ -76,17 +74,19 @@ class MemoryStore:
 
     async def last_seq(self, key: AgentKey, session: str) -> int:
         """See `Store.last_seq`."""
-        return len(self._content().entries.get((key, session), ()))
+        found = self._content().session(key, session)
+        return 0 if found is None else len(found.entries)
 
     async def entries(
         self, key: AgentKey, session: str, *, after: int = 0, before: int | None = None, limit: int | None = None
     ) -> list[Entry]:
         """See `Store.entries`."""
-        rows = self._content().entries.get((key, session), ())
+        found = self._content().session(key, session)
+        rows = [] if found is None else found.entries
         if before is None:
-            return list(rows[after:][:limit])
+            return rows[after:][:limit]
         window = rows[after : max(before - 1, 0)]
-        return list(window if limit is None else window[max(len(window) - limit, 0) :])
+        return window if limit is None else window[max(len(window) - limit, 0) :]
 
     async def journal(self, submission_id: str) -> list[JournalRow]:
         """See `Store.journal`."""
@@ -98,18 +98,23 @@ class MemoryStore:
         keys = (key for key in sorted(tables.instances) if after is None or key > after)
         looked_at = list(islice(keys, limit))
         busy = {submission.key for submission in await self.unsettled()}
-        idle = [key for key in looked_at if key not in busy and tables.newest(key) < before]
+        idle = [key for key in looked_at if key not in busy and tables.instances[key].newest() < before]
         return idle, looked_at[-1] if len(looked_at) == limit else None
 
     async def sessions(self, key: AgentKey) -> list[SessionRecord]:
         """See `Store.sessions`."""
-        tables = self._content()
-        found = [(record, tables.entries[of, name]) for (of, name), record in tables.sessions.items() if of == key]
-        return [replace(record, last_seq=len(rows)) for record, rows in found]
+        instance = self._content().instances.get(key)
+        found = [] if instance is None else sorted(instance.sessions.items(), key=lambda item: item[1].number)
+        return [
+            SessionRecord(name=name, created_at=session.created_at, last_seq=len(session.entries))
+            for name, session in found
+        ]
 
     async def kv(self, key: AgentKey, kind: KvKind) -> dict[str, bytes]:
         """See `Store.kv`."""
-        return dict(self._content().kv.get((key, kind), {}))
+        instance = self._content().instances.get(key)
+        held = {} if instance is None else instance.kv
+        return {name: body for (of, name), body in held.items() if of == kind}
 
     def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""

@@ -3,8 +3,9 @@
 Every change leaves the step that takes it back, so a refused commit leaves nothing.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import TypeVar, assert_never
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final, TypeVar, assert_never
 
 from msgspec.structs import replace
 
@@ -25,7 +26,6 @@ from flue_actors.storage import (
     PutKv,
     RequestAbort,
     Requeue,
-    SessionRecord,
     Settle,
     Submission,
     WriteJournal,
@@ -34,8 +34,39 @@ from flue_actors.storage import (
 K = TypeVar("K")
 V = TypeVar("V")
 
-LOOKS: int = 10
+LOOKS: Final = 10
 """Rows that a `Prune` looks at for each that it may remove."""
+
+
+class Session:
+    """A session and what leads to its submissions."""
+
+    __slots__ = ("created_at", "entries", "keys", "number", "submissions")
+
+    def __init__(self, number: int, created_at: int) -> None:
+        self.number = number
+        """Rises in order of creation."""
+        self.created_at = created_at
+        self.entries: list[Entry] = []
+        self.submissions: dict[str, None] = {}
+        self.keys: dict[str, str] = {}
+        """Idempotency keys and whose they are."""
+
+
+class Instance:
+    """An instance: its sessions and its values."""
+
+    __slots__ = ("kv", "sessions")
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.kv: dict[tuple[KvKind, str], bytes] = {}
+
+    def newest(self) -> int:
+        """When it got its newest entry or session; 0 without either."""
+        times = [session.created_at for session in self.sessions.values()]
+        times += [session.entries[-1].at for session in self.sessions.values() if session.entries]
+        return max(times, default=0)
 
 
 class Tables:
@@ -44,20 +75,15 @@ class Tables:
     def __init__(self) -> None:
         self.submissions: dict[str, Submission] = {}
         """In acceptance order."""
-        self.sessions: dict[tuple[AgentKey, str], SessionRecord] = {}
-        """In order of creation; ``last_seq`` stays 0 here."""
-        self.entries: dict[tuple[AgentKey, str], tuple[Entry, ...]] = {}
-        self.journals: dict[str, tuple[JournalRow, ...]] = {}
-        self.kv: dict[tuple[AgentKey, KvKind], Mapping[str, bytes]] = {}
-        self.instances: dict[AgentKey, None] = {}
-        self._seq = 0
+        self.journals: dict[str, list[JournalRow]] = {}
+        self.instances: dict[AgentKey, Instance] = {}
+        self._seq = self._sessions = 0
         self._undo: list[Callable[[], object]] = []
 
-    def newest(self, key: AgentKey) -> int:
-        """When the instance got its newest entry, or its newest session; 0 without either."""
-        times = [record.created_at for (of, _), record in self.sessions.items() if of == key]
-        times += [rows[-1].at for (of, _), rows in self.entries.items() if of == key and rows]
-        return max(times, default=0)
+    def session(self, key: AgentKey, name: str) -> Session | None:
+        """The session of this name."""
+        instance = self.instances.get(key)
+        return None if instance is None else instance.sessions.get(name)
 
     def apply(self, ops: Sequence[Op]) -> Committed:
         """All of ``ops`` or none.
@@ -73,6 +99,8 @@ class Tables:
             self._seq = seq
             for step in reversed(self._undo):
                 step()
+            if any(isinstance(op, Erase | Prune) for op in ops):  # what was put back stands at the end
+                self.submissions = dict(sorted(self.submissions.items(), key=lambda item: item[1].seq))
             raise
 
     def _apply_all(self, ops: Sequence[Op]) -> Committed:
@@ -116,35 +144,18 @@ class Tables:
         if new.idempotency_key is not None:
             if not first:
                 raise FencedError(dev=f"submission {new.id} has an idempotency key and is not the first operation")
-            known = self._known(new)
-            if known is not None:
-                return Committed(known=known)
+            session = self.session(new.key, new.session)
+            if session is not None and new.idempotency_key in session.keys:
+                return Committed(known=session.keys[new.idempotency_key])
         if new.id in self.submissions:
             raise FencedError(dev=f"submission {new.id} is known")
-        admitted = Submission(
-            id=new.id,
-            key=new.key,
-            session=new.session,
-            kind=new.kind,
-            payload=new.payload,
-            accepted_at=new.accepted_at,
-            seq=self._seq + 1,
-            policy=new.policy,
-            idempotency_key=new.idempotency_key,
-            dispatch_id=new.dispatch_id,
-            principal=new.principal,
-            deadline=new.deadline,
-        )
-        self._touch(new.key, new.session, new.accepted_at)
-        self._put(self.submissions, new.id, admitted)
         self._seq += 1
-        return Committed(admitted.seq, len(self.entries[new.key, new.session]))
-
-    def _known(self, new: Submission) -> str | None:
-        for held in self.submissions.values():
-            if (held.idempotency_key, held.key, held.session) == (new.idempotency_key, new.key, new.session):
-                return held.id
-        return None
+        session = self._touch(new.key, new.session, new.accepted_at)
+        self._put(session.submissions, new.id, None)
+        if new.idempotency_key is not None:
+            self._put(session.keys, new.idempotency_key, new.id)
+        self._put(self.submissions, new.id, _queued(new, self._seq))
+        return Committed(self._seq, len(session.entries))
 
     def _claim(self, op: Claim) -> None:
         old = self.submissions.get(op.submission_id)
@@ -167,19 +178,25 @@ class Tables:
             self._running(op.submission_id, op.attempt)
         if not op.entries:
             return
-        rows = self.entries.get((op.key, op.session), ())
-        last = len(rows)
+        session = self.session(op.key, op.session)
+        last = len(session.entries) if session is not None else 0
         if [entry.seq for entry in op.entries] != list(range(last + 1, last + 1 + len(op.entries))):
             raise FencedError(dev=f"session {op.session} of {op.key} goes on at {last + 1}, not {op.entries[0].seq}")
-        self._touch(op.key, op.session, op.entries[0].at)
-        self._put(self.entries, (op.key, op.session), rows + op.entries)
+        rows = self._touch(op.key, op.session, op.entries[0].at).entries
+        rows.extend(op.entries)
+        self._undo.append(lambda: rows.__delitem__(slice(last, None)))
 
     def _write_journal(self, op: WriteJournal) -> None:
         self._running(op.submission_id, op.attempt)
-        row = JournalRow(
-            kind=op.kind, name=op.name, body=op.body, after=op.after, spent_ms=op.spent_ms, attempt=op.attempt
+        if op.submission_id not in self.journals:
+            self._put(self.journals, op.submission_id, [])
+        journal = self.journals[op.submission_id]
+        journal.append(
+            JournalRow(
+                kind=op.kind, name=op.name, body=op.body, after=op.after, spent_ms=op.spent_ms, attempt=op.attempt
+            )
         )
-        self._put(self.journals, op.submission_id, (*self.journals.get(op.submission_id, ()), row))
+        self._undo.append(journal.pop)
 
     def _requeue(self, op: Requeue) -> None:
         old = self._running(op.submission_id, op.attempt)
@@ -201,39 +218,42 @@ class Tables:
         self._remove(self.journals, old.id)
 
     def _put_kv(self, op: PutKv) -> None:
-        values = dict(self.kv.get((op.key, op.kind), {}))
         if op.body is not None:
-            self._put(self.instances, op.key, None)
-            values[op.name] = op.body
-        else:
-            values.pop(op.name, None)
-        self._put(self.kv, (op.key, op.kind), values)
+            self._put(self._instance(op.key).kv, (op.kind, op.name), op.body)
+        elif op.key in self.instances:
+            self._remove(self.instances[op.key].kv, (op.kind, op.name))
 
     def _erase(self, op: Erase) -> None:
-        for key, session in list(self.sessions):
-            if key == op.key and op.session in {None, session}:
-                self._erase_session(key, session)
+        instance = self.instances.get(op.key)
+        if instance is None:
+            return
+        for name in list(instance.sessions) if op.session is None else [op.session]:
+            self._erase_session(instance, name)
         if op.session is None:
             self._remove(self.instances, op.key)
-            for key, kind in list(self.kv):
-                if key == op.key:
-                    self._remove(self.kv, (key, kind))
 
-    def _erase_session(self, key: AgentKey, session: str) -> None:
-        self._remove(self.sessions, (key, session))
-        self._remove(self.entries, (key, session))
-        for held in list(self.submissions.values()):
-            if (held.key, held.session) == (key, session):
-                self._remove(self.submissions, held.id)
-                self._remove(self.journals, held.id)
-        self._put_kv(PutKv(key=key, kind="frozen", name=session, body=None))
+    def _erase_session(self, instance: Instance, name: str) -> None:
+        if name not in instance.sessions:
+            return
+        for submission_id in instance.sessions[name].submissions:
+            self._remove(self.submissions, submission_id)
+            self._remove(self.journals, submission_id)
+        self._remove(instance.sessions, name)
+        self._remove(instance.kv, ("frozen", name))
 
     def _prune(self, op: Prune) -> int:
-        looked_at = list(self.submissions.values())[: op.limit * LOOKS]
+        looked_at = list(islice(self.submissions.values(), op.limit * LOOKS))
         old = [held for held in looked_at if held.settled_at is not None and held.settled_at < op.settled_before]
         for held in old[: op.limit]:
-            self._remove(self.submissions, held.id)
+            self._forget(held)
         return len(old[: op.limit])
+
+    def _forget(self, held: Submission) -> None:
+        session = self.instances[held.key].sessions[held.session]
+        self._remove(session.submissions, held.id)
+        if held.idempotency_key is not None:
+            self._remove(session.keys, held.idempotency_key)
+        self._remove(self.submissions, held.id)
 
     def _running(self, submission_id: str, attempt: int) -> Submission:
         running = self.submissions.get(submission_id)
@@ -241,14 +261,20 @@ class Tables:
             raise FencedError(dev=f"submission {submission_id} does not run at attempt {attempt}")
         return running
 
-    def _touch(self, key: AgentKey, session: str, at: int) -> None:
-        """Create the instance and the session on first touch."""
-        if (key, session) not in self.sessions:
-            self._put(self.instances, key, None)
-            self._put(self.sessions, (key, session), SessionRecord(name=session, created_at=at, last_seq=0))
-            self._put(self.entries, (key, session), ())
+    def _instance(self, key: AgentKey) -> Instance:
+        if key not in self.instances:
+            self._put(self.instances, key, Instance())
+        return self.instances[key]
 
-    def _put(self, table: MutableMapping[K, V], key: K, value: V) -> None:
+    def _touch(self, key: AgentKey, name: str, at: int) -> Session:
+        """The session, made if there is none."""
+        sessions = self._instance(key).sessions
+        if name not in sessions:
+            self._sessions += 1
+            self._put(sessions, name, Session(self._sessions, at))
+        return sessions[name]
+
+    def _put(self, table: dict[K, V], key: K, value: V) -> None:
         if key in table:
             before = table[key]
             self._undo.append(lambda: table.__setitem__(key, before))
@@ -256,8 +282,24 @@ class Tables:
             self._undo.append(lambda: table.__delitem__(key))
         table[key] = value
 
-    def _remove(self, table: MutableMapping[K, V], key: K) -> None:
+    def _remove(self, table: dict[K, V], key: K) -> None:
         if key in table:
-            before = dict(table)  # the order too
-            del table[key]
-            self._undo.append(lambda: (table.clear(), table.update(before)))
+            value = table.pop(key)
+            self._undo.append(lambda: table.__setitem__(key, value))
+
+
+def _queued(new: Submission, seq: int) -> Submission:
+    return Submission(
+        id=new.id,
+        key=new.key,
+        session=new.session,
+        kind=new.kind,
+        payload=new.payload,
+        accepted_at=new.accepted_at,
+        seq=seq,
+        policy=new.policy,
+        idempotency_key=new.idempotency_key,
+        dispatch_id=new.dispatch_id,
+        principal=new.principal,
+        deadline=new.deadline,
+    )

@@ -56,6 +56,8 @@ class Ledger:
         self._running: dict[str, int] = {}
         self._journaled: set[str] | None = None
         """Submissions with a journal, so that the others settle without looking for one. None: not read yet."""
+        self._told: dict[str, int] = {}
+        """Submissions that the entries of this commit name, and in which session."""
         self._newest: int | None = None
         """The seq of the newest submission, removed ones included. None: not read yet."""
 
@@ -74,6 +76,7 @@ class Ledger:
         """
         done = NOTHING_ADMITTED
         removed = 0
+        self._told.clear()
         for op in ops:
             match op:
                 case Append():
@@ -145,22 +148,28 @@ class Ledger:
             session = self._create(key, name, entries[0].at)
         pk = session.pk
         for entry in entries:
+            if entry.submission_id is not None:
+                self._told[entry.submission_id] = pk
             self._execute(rows.ADD_ENTRY, (pk, entry.seq, entry.kind, entry.at, entry.submission_id, entry.body))
         session.last_seq = last
 
     def _settle(self, op: Settle) -> None:
-        if self._execute(rows.SETTLE, rows.settle_row(op)).rowcount != 1:
+        told_in = self._told.get(op.submission_id)
+        if self._execute(rows.SETTLE, rows.settle_row(op, told_in)).rowcount != 1:
             raise FencedError(dev=f"submission {op.submission_id} is not open at attempt {op.attempt}")
         self._running.pop(op.submission_id, None)
-        journaled = self._with_journal()
-        if op.submission_id in journaled:
-            self._execute(rows.REMOVE_JOURNAL, (op.submission_id,))
-            journaled.remove(op.submission_id)
+        self._remove_journal(op.submission_id)
 
     def _write_journal(self, op: WriteJournal) -> None:
         self._check_running(op.submission_id, op.attempt)
         self._execute(rows.WRITE_JOURNAL, rows.journal_row(op))
         self._with_journal().add(op.submission_id)
+
+    def _remove_journal(self, submission_id: str) -> None:
+        journaled = self._with_journal()
+        if submission_id in journaled:
+            self._execute(rows.REMOVE_JOURNAL, (submission_id,))
+            journaled.remove(submission_id)
 
     def _requeue(self, op: Requeue) -> None:
         if self._execute(rows.REQUEUE, (op.spent_ms, op.submission_id, op.attempt)).rowcount != 1:
@@ -176,20 +185,24 @@ class Ledger:
         if instance is None:
             return
         self._keep_seq()
+        self._told.clear()
         for pk, name in self._execute(rows.FIND_SESSIONS, (instance, op.session)).fetchall():
-            self._erase_session(pk)
+            self._erase_session(instance, pk)
             self._execute(rows.REMOVE_KV, (instance, "frozen", name))
             self._sessions.pop((op.key.agent, op.key.id, name), None)
         if op.session is None:
             self._execute(rows.ERASE_KV, (instance,))
             self._execute(rows.ERASE_INSTANCE, (instance,))
 
-    def _erase_session(self, pk: int) -> None:
-        for (submission_id,) in self._execute(rows.FIND_OPEN, (pk,)).fetchall():
+    def _erase_session(self, instance: int, pk: int) -> None:
+        for (submission_id,) in self._execute(rows.FIND_OPEN, (instance, pk)).fetchall():
             self._running.pop(submission_id, None)
-            self._with_journal().discard(submission_id)
-        for statement in (rows.ERASE_JOURNALS, rows.ERASE_SUBMISSIONS, rows.ERASE_ENTRIES, rows.ERASE_SESSION):
-            self._execute(statement, (pk,))
+            self._remove_journal(submission_id)
+        self._execute(rows.ERASE_OPEN, (instance, pk))
+        self._execute(rows.ERASE_LOOSE, (pk,))
+        self._execute(rows.ERASE_TOLD, (pk, pk))
+        self._execute(rows.ERASE_ENTRIES, (pk,))
+        self._execute(rows.ERASE_SESSION, (pk,))
 
     def _prune(self, op: Prune) -> int:
         self._keep_seq()

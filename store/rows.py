@@ -22,8 +22,8 @@ NEWEST_SUBMISSION: Final = """
 FIND_IDEMPOTENT: Final = "SELECT id FROM submissions WHERE session = ? AND idempotency_key = ?"
 ADMIT: Final = """
     INSERT INTO submissions(seq, id, instance, session, part, kind, status, policy, attempt, accepted_at, deadline,
-        idempotency_key, dispatch_id, principal, payload)
-    VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING"""
+        idempotency_key, dispatch_id, principal, payload, loose)
+    VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, 0, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT(id) DO NOTHING"""
 CLAIM: Final = """
     UPDATE submissions SET status = 'running', attempt = ?, host = ?, started_at = coalesce(started_at, ?), deadline = ?,
         version = ?, fingerprint = ?
@@ -33,7 +33,7 @@ REQUEUE: Final = """
     WHERE id = ? AND status = 'running' AND attempt = ?"""
 REQUEST_ABORT: Final = "UPDATE submissions SET abort = ? WHERE id = ? AND outcome IS NULL AND abort IS NULL"
 SETTLE: Final = """
-    UPDATE submissions SET status = 'settled', outcome = ?, settled_at = ?, result = ?, error = ?
+    UPDATE submissions SET status = 'settled', outcome = ?, settled_at = ?, result = ?, error = ?, loose = session IS NOT ?
     WHERE id = ? AND outcome IS NULL AND attempt = ?"""
 FIND_RUNNING: Final = "SELECT 1 FROM submissions WHERE id = ? AND status = 'running' AND attempt = ?"
 WRITE_JOURNAL: Final = """
@@ -47,9 +47,11 @@ REMOVE_KV: Final = "DELETE FROM kv WHERE instance = ? AND kind = ? AND name = ?"
 
 # Erasing: what hangs on a session goes before it. The first two are read to forget what is remembered.
 FIND_SESSIONS: Final = "SELECT pk, name FROM sessions WHERE instance = ? AND name = coalesce(?, name)"
-FIND_OPEN: Final = "SELECT id FROM submissions WHERE session = ? AND outcome IS NULL"
-ERASE_JOURNALS: Final = "DELETE FROM journal WHERE submission IN (SELECT id FROM submissions WHERE session = ?)"
-ERASE_SUBMISSIONS: Final = "DELETE FROM submissions WHERE session = ?"
+FIND_OPEN: Final = "SELECT id FROM submissions WHERE instance = ? AND session = ? AND outcome IS NULL"
+ERASE_OPEN: Final = "DELETE FROM submissions WHERE instance = ? AND session = ? AND outcome IS NULL"
+ERASE_LOOSE: Final = "DELETE FROM submissions WHERE session = ? AND loose = 1"
+ERASE_TOLD: Final = """
+    DELETE FROM submissions WHERE session = ? AND id IN (SELECT submission FROM entries WHERE session = ?)"""
 ERASE_ENTRIES: Final = "DELETE FROM entries WHERE session = ?"
 ERASE_SESSION: Final = "DELETE FROM sessions WHERE pk = ?"
 ERASE_KV: Final = "DELETE FROM kv WHERE instance = ?"
@@ -133,9 +135,9 @@ def journal_row(op: WriteJournal) -> Row:
     return (op.submission_id, op.kind, op.name, op.body, op.after, op.spent_ms, op.attempt)
 
 
-def settle_row(op: Settle) -> Row:
-    """Parameters of `SETTLE`."""
-    return (op.outcome, op.at, op.result, op.error, op.submission_id, op.attempt)
+def settle_row(op: Settle, told_in: int | None) -> Row:
+    """Parameters of `SETTLE`; an entry of the session ``told_in`` names the submission."""
+    return (op.outcome, op.at, op.result, op.error, told_in, op.submission_id, op.attempt)
 
 
 def submission(row: Row) -> Submission:
