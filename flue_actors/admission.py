@@ -5,7 +5,7 @@ not on the sender: a sender who leaves in the middle leaves a whole submission o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Final
 
@@ -13,119 +13,213 @@ import msgspec
 
 from flue_actors.agent_ref import IfBusy
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import ConfigError, InvalidRequestError, OverloadedError, QueueFullError, SessionBusyError
+from flue_actors.errors import (
+    ConfigError,
+    InvalidRequestError,
+    OverloadedError,
+    QueueFullError,
+    SessionBusyError,
+    SubmissionConflictError,
+)
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
+from flue_actors.receipts import Settled
 from flue_actors.services import Services
-from flue_actors.storage import Admit, Committed, Submission
-from flue_actors.submissions import DispatchInput, Input, LiveInstances, Pending, encode_input
+from flue_actors.storage import Admit, Committed, Op, RequestAbort, Submission
+from flue_actors.submissions import Attached, DispatchInput, Input, LiveInstances, Pending, encode_input
 
 Deliver = Callable[[Pending], None]
+Abort = Callable[[Pending, str], None]
+Admitted = Pending | Attached | Settled
+
+MAX_IDEMPOTENCY_KEY: Final = 256
+
 _decode_principal = msgspec.json.Decoder(Principal).decode
 _encode = msgspec.json.Encoder().encode
 _SMOOTHING: Final = 0.1
 
 
-class Admission:
-    """Lets inputs in. ``deliver`` gets each one once it is durable, in acceptance order."""
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """How an input is sent, apart from what it says.
 
-    def __init__(self, services: Services, instances: LiveInstances, deliver: Deliver) -> None:
+    Attributes:
+        lane: True when sessions of this instance run side by side, so "busy" means the session.
+        max_queued: The agent's own limit, instead of the settings'.
+        watch: Its sender reads its events.
+    """
+
+    if_busy: IfBusy = "queue"
+    principal: Principal | None = None
+    idempotency_key: str | None = None
+    watch: bool = False
+    lane: bool = False
+    max_queued: int | None = None
+
+
+class Admission:
+    """Lets inputs in.
+
+    Args:
+        deliver: Gets each one once it is durable, in acceptance order.
+        abort: Stops one that a newer one takes the place of, once that is durable.
+    """
+
+    def __init__(self, services: Services, instances: LiveInstances, deliver: Deliver, abort: Abort) -> None:
         self._services = services
         self._instances = instances
         self._deliver = deliver
+        self._abort = abort
+        self._closed: set[AgentKey] = set()
         self._seconds = 1.0  # moving average of how long an input takes
 
-    async def admit(
-        self,
-        key: AgentKey,
-        session: str,
-        given: Input,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        lane: bool = False,
-        max_queued: int | None = None,
-        watch: bool = False,
-    ) -> Pending:
+    async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Record an input; returns when it is on disk.
 
-        Args:
-            lane: True when sessions of this instance run side by side, so "busy" means the session.
-            max_queued: The agent's own limit, instead of the settings'.
-
         Raises:
-            InvalidRequestError, SessionBusyError, QueueFullError, OverloadedError, StoreError: Nothing was admitted.
+            InvalidRequestError, SubmissionConflictError, SessionBusyError, QueueFullError, OverloadedError, StoreError:
+                Nothing was admitted.
         """
         check_instance_id(key.id)
         check_session_name(session)
         payload = _payload(given)
-        self._check_room(key, session, if_busy, lane, max_queued)
-        pending = self._enter(key, session, given, payload, principal, watch)
-        accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        write = self._services.store.commit(self._services.fence, Admit(pending.submission))
+        if how.idempotency_key is not None:
+            _check_idempotency_key(how.idempotency_key)
+            earlier = self._instances.keyed(key, session, how.idempotency_key)
+            if earlier is not None and earlier.submission.seq:
+                return _attach(earlier, payload, how)
+        self._check_room(key, session, how)
+        pending, known = await self._record(self._submission(key, session, given, payload, how), how)
+        if known is None:
+            return pending
+        pending.unwatch()
+        return await self._repeated(known, payload, how)
 
-        def recorded(write: "asyncio.Future[Committed]") -> None:
-            error = write.exception()
-            if error is not None:
-                pending.refuse()
-                if not accepted.cancelled():
-                    accepted.set_exception(error)
-                return
-            admitted = write.result()
-            pending.submission = msgspec.structs.replace(pending.submission, seq=admitted.seq)
-            pending.first = pending.first and admitted.last_seq == 0
-            self._deliver(pending)
-            if not accepted.cancelled():
-                accepted.set_result(None)
-
-        write.add_done_callback(recorded)
-        try:
-            await accepted
-        except asyncio.CancelledError:
-            pending.unwatch()
-            raise
-        return pending
-
-    def resume(self, submission: Submission) -> None:
-        """Work on an input that an earlier process accepted; call in acceptance order."""
+    def resume(self, submission: Submission) -> Pending:
+        """Take up an input that an earlier process accepted; call in acceptance order."""
         principal = None if submission.principal is None else _decode_principal(submission.principal)
         pending = Pending(submission, self._instances, principal=principal, watch=False)
         pending.first = False  # its session may have a history
-        self._deliver(pending)
+        return pending
+
+    def close(self, key: AgentKey) -> None:
+        """Let nothing in for this instance: it is being erased."""
+        self._closed.add(key)
+
+    def reopen(self, key: AgentKey) -> None:
+        """It is gone; what comes now makes it anew."""
+        self._closed.discard(key)
 
     def worked(self, seconds: float) -> None:
         """An input took this long: what Retry-After is estimated from."""
         self._seconds += (seconds - self._seconds) * _SMOOTHING
 
-    def _check_room(self, key: AgentKey, session: str, if_busy: IfBusy, lane: bool, max_queued: int | None) -> None:
+    async def _record(self, submission: Submission, how: Sending) -> tuple[Pending, str | None]:
+        """Make it durable and hand it over; or the id of the one that has its idempotency key."""
+        replaced = self._replaced(submission, how)
+        pending = Pending(submission, self._instances, principal=how.principal, watch=how.watch)
+        accepted: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        ops: list[Op] = [Admit(submission)]
+        reason = "interrupted" if how.if_busy == "interrupt" else "superseded"
+        if replaced:
+            ops.append(RequestAbort(submission_ids=tuple([each.submission_id for each in replaced]), reason=reason))
+        write = self._services.store.commit(self._services.fence, *ops)
+
+        def recorded(write: "asyncio.Future[Committed]") -> None:
+            error = write.exception()
+            known = None
+            if error is not None or (known := write.result().known) is not None:
+                pending.refuse()
+            else:
+                self._let_in(pending, write.result(), replaced, reason)
+            if accepted.cancelled():
+                return
+            if error is not None:
+                accepted.set_exception(error)
+            else:
+                accepted.set_result(known)
+
+        write.add_done_callback(recorded)
+        try:
+            return pending, await accepted
+        except asyncio.CancelledError:
+            pending.unwatch()
+            raise
+
+    def _let_in(self, pending: Pending, admitted: Committed, replaced: Sequence[Pending], reason: str) -> None:
+        pending.submission = msgspec.structs.replace(pending.submission, seq=admitted.seq)
+        pending.first = pending.first and admitted.last_seq == 0
+        pending.seq = admitted.last_seq
+        self._deliver(pending)
+        for each in replaced:
+            self._abort(each, reason)
+
+    def _replaced(self, submission: Submission, how: Sending) -> list[Pending]:
+        """What this one interrupts or supersedes."""
+        instance = self._instances.get(submission.key)
+        if instance is None or how.if_busy not in {"interrupt", "supersede"}:
+            return []
+        lane = instance.of(submission.session if how.lane else None)
+        begun = how.if_busy == "interrupt"
+        return [each for each in lane if each.submission.seq and (each.started_at > 0) == begun and each.host is None]
+
+    async def _repeated(self, known: str, payload: bytes, how: Sending) -> Admitted:
+        """The input that was accepted under this idempotency key."""
+        row = await self._services.store.submission(known)
+        if row is None:
+            raise OverloadedError("The message with this idempotency key is being removed.", retry_after=1)
+        earlier = self._instances.keyed(row.key, row.session, how.idempotency_key or "")
+        if row.status != "settled" and earlier is not None:
+            return _attach(earlier, payload, how)
+        _check_same(row, payload)
+        return Settled(row, watch=how.watch)
+
+    def _check_room(self, key: AgentKey, session: str, how: Sending) -> None:
         settings = self._services.settings
         if self._instances.pending >= settings.max_pending:
             raise OverloadedError(retry_after=1)
+        if key in self._closed:
+            raise SessionBusyError("This instance is being erased.", details="Send it again in a moment.")
         instance = self._instances.get(key)
         if instance is None:
             return
-        if if_busy == "reject" and (instance.pending_in(session) if lane else instance.pending):
+        if how.if_busy == "reject" and (instance.pending_in(session) if how.lane else instance.pending):
             raise SessionBusyError(meta={"queued": instance.pending})
-        limit = settings.max_queued if max_queued is None else max_queued
+        limit = settings.max_queued if how.max_queued is None else how.max_queued
         if instance.pending >= limit:
             wait = max(1, ceil(instance.pending * self._seconds))
             raise QueueFullError(retry_after=wait, meta={"queued": instance.pending, "limit": limit})
 
-    def _enter(
-        self, key: AgentKey, session: str, given: Input, payload: bytes, principal: Principal | None, watch: bool
-    ) -> Pending:
+    def _submission(self, key: AgentKey, session: str, given: Input, payload: bytes, how: Sending) -> Submission:
         services = self._services
         dispatched = isinstance(given, DispatchInput)
-        submission = Submission(
+        return Submission(
             id=services.ids.submission(),
             key=key,
             session=session,
             kind="dispatch" if dispatched else "direct",
             payload=payload,
             accepted_at=services.clock.now_ms(),
+            policy=how.if_busy,
+            idempotency_key=how.idempotency_key,
             dispatch_id=services.ids.dispatch() if dispatched else None,
-            principal=None if principal is None else _recorded(principal),
+            principal=None if how.principal is None else _recorded(how.principal),
         )
-        return Pending(submission, self._instances, principal=principal, watch=watch)
+
+
+def _attach(earlier: Pending, payload: bytes, how: Sending) -> Attached:
+    _check_same(earlier.submission, payload)
+    return Attached(earlier, watch=how.watch)
+
+
+def _check_same(earlier: Submission, payload: bytes) -> None:
+    if earlier.payload != payload:
+        raise SubmissionConflictError(meta={"submissionId": earlier.id})
+
+
+def _check_idempotency_key(key: str) -> None:
+    if not (key.strip() and len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
+        raise InvalidRequestError(
+            f"The idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY} printable characters and not be blank."
+        )
 
 
 def _recorded(principal: Principal) -> bytes:

@@ -1,19 +1,26 @@
 """The actor of one agent instance: takes accepted inputs one at a time and settles each exactly once.
 
 Its mailbox holds `Pending` submissions. Whatever ends an input (an answer, a failure, an abort, its deadline), the
-outcome is written first and told second.
+outcome is written first and told second. What a stop ends stays in the store for the next start.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from flue_actors.actors import Actor, Address
+from flue_actors.conversation.resumption import Resumption, resumption
 from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.errors import (
+    AbortedError,
+    AttemptsExhaustedError,
     ConfigError,
+    DeadlineExceededError,
+    FencedError,
     FlueError,
     InternalError,
     InterruptedTurnError,
@@ -22,9 +29,10 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.ids import AgentKey
-from flue_actors.operation import Operation
+from flue_actors.operation import Boundary, Operation
 from flue_actors.services import Services
 from flue_actors.session import Session
+from flue_actors.settling import aborted, keep_for_next_start, patiently, tell_outcome
 from flue_actors.storage import Outcome
 from flue_actors.submissions import Pending
 
@@ -32,6 +40,18 @@ logger = logging.getLogger("flue_actors.agents")
 
 SESSIONS_IN_MEMORY: Final = 16
 """Transcripts one active instance keeps; others are read again when they are needed."""
+
+TRIES: Final = 5
+"""How often an input is begun again in a row because the store refused its writes."""
+
+LONGEST_BURST: Final = 10
+"""An agent with ``debounce`` answers at the latest after so many times that long."""
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """A message to the actor: this session (None: every one) is being removed, keep nothing of it."""
+
+    session: str | None
 
 
 class AgentHost(Protocol):
@@ -65,42 +85,87 @@ class AgentActor(Actor):
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lanes = False
 
-    def lane_of(self, message: Pending) -> Hashable | None:
+    def lane_of(self, message: Pending | Forget) -> Hashable | None:
         """With ``concurrency="session"``, sessions run side by side."""
-        return message.submission.session if self._lanes else None
+        if not self._lanes:
+            return None
+        return message.session if isinstance(message, Forget) else message.submission.session
 
-    async def on_receive(self, message: Pending) -> None:
+    async def on_receive(self, message: Pending | Forget) -> None:
         """Work on one submission until it is settled.
 
         Raises:
             FlueError: It could not be settled here; whoever handed it over has to.
         """
+        if isinstance(message, Forget):
+            self._forget(message.session)
+            return
+        if message.settled or message.host is not None:
+            return  # it joined another one's turn
         self._host.enter()
         message.begin(self._host.services.clock.now_ms())
-        name = message.submission.session
-        session = await self._open(message)
         started = asyncio.get_running_loop().time()
         try:
-            await self._work(Operation(self._host.services, session, message), message)
-        except BaseException:
-            self._forget(name)  # what is in memory may be no longer what is stored
-            raise
+            await self._attend(message)
         finally:
             self._host.worked(asyncio.get_running_loop().time() - started)
 
-    async def _work(self, operation: Operation, pending: Pending) -> None:
+    async def _attend(self, pending: Pending) -> None:
+        """Work on it; again, from what is stored, when the store refused a write because it had kept an earlier one."""
+        for _ in range(TRIES):
+            if await self._try(pending):
+                return
+            logger.warning("submission %s goes on from what is stored", pending.submission_id)
+        raise FencedError(dev=f"refused {TRIES} times")
+
+    async def _try(self, pending: Pending) -> bool:
+        """One attempt; False when its writes were refused though it is nobody else's."""
+        services, operation = self._host.services, None
         try:
+            session, past = await self._open(pending)
+            operation = Operation(services, session, pending, past)
+            await self._work(operation, pending, past)
+            return True
+        except FencedError:
+            self._forget(pending.submission.session)
+            if self.context.fenced or self.context.interrupted is not None:
+                raise
+            return await self._look_again(operation.members if operation is not None else [pending])
+        except BaseException:
+            self._forget(pending.submission.session)  # what is in memory may be no longer what is stored
+            raise
+
+    async def _look_again(self, members: Sequence[Pending]) -> bool:
+        """Take over what the store says of them; True when that is an outcome."""
+        services, decided = self._host.services, False
+        for each in members:
+            row = await patiently(services.store.submission, each.submission_id)
+            if row is None or row.status == "settled":
+                tell_outcome(services, each, row)
+                decided = True
+            else:
+                each.reread(row)
+        return decided
+
+    async def _work(self, operation: Operation, pending: Pending, past: Resumption | None) -> None:
+        try:
+            if pending.abort is not None:
+                raise aborted(pending.abort)
             agent = await self._host.resolve(pending)
             self._adopt(agent)
-            self.context.expire_after(agent.durability.timeout)
+            left = _left(agent, pending, past)
+            await self._end_of_burst(agent, pending)
+            self.context.expire_after(left)
             await operation.run(agent)
+        except Boundary:
+            await self._requeue(operation)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
-            if isinstance(error, InterruptedTurnError):
-                error = InterruptedTurnError()  # in a sender's words, not the actor system's
-            if pending.claimed or not isinstance(error, InterruptedTurnError):
+            if isinstance(error, InterruptedTurnError) or self._host.services.stopping():
+                await self._requeue(operation)
+            else:
                 await self._settle(operation, error)
-            raise  # a stop leaves what no attempt has begun in the store, for the next start
+            raise
         except StoreError:
             raise
         except FlueError as error:
@@ -114,32 +179,75 @@ class AgentActor(Actor):
             logger.error("%s: %s %s", self._key, error.message, error.dev, exc_info=error)
             error = InternalError(dev=f"{error.message} {error.dev}".strip())
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
-        outcome: Outcome = "aborted" if failure.type == "aborted" else "failed"
+        outcome: Outcome = "aborted" if isinstance(failure, AbortedError) else "failed"
         await operation.fail(failure, outcome)
         if isinstance(failure, ModelRefusedError):
             self._forget(operation.session_name)  # read anew, it leaves the refused input out
 
-    async def _open(self, pending: Pending) -> Session:
+    async def _requeue(self, operation: Operation) -> None:
+        self._forget(operation.session_name)
+        if not await operation.requeue():
+            logger.warning("the store does not take that %s was interrupted; the attempt will count", self._key)
+        for member in operation.members:
+            keep_for_next_start(self._host.services, member)
+
+    async def _end_of_burst(self, agent: ResolvedAgent, pending: Pending) -> None:
+        """With ``debounce``: wait until its sender has said nothing for that long."""
+        if agent.debounce is None or pending.resumed or pending.submission.kind != "direct":
+            return
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + LONGEST_BURST * agent.debounce
+        while True:
+            lane = pending.instance.of(pending.submission.session if self._lanes else None)
+            quiet_at = min(latest, max([each.arrived_at for each in lane]) + agent.debounce)
+            if loop.time() >= quiet_at:
+                return
+            await asyncio.sleep(quiet_at - loop.time())
+
+    async def _open(self, pending: Pending) -> tuple[Session, Resumption | None]:
+        """Its session, and what earlier attempts at it came to.
+
+        Raises:
+            StoreError: The store refused.
+        """
         name = pending.submission.session
+        if pending.resumed:
+            return await self._reopen(pending)
         session = self._sessions.get(name)
         if session is None:
             session = await self._load(pending)
-            self._sessions[name] = session
-            if len(self._sessions) > SESSIONS_IN_MEMORY:
-                self._sessions.popitem(last=False)
+            self._keep(session)
         else:
             self._sessions.move_to_end(name)
-        return session
+        return session, None
+
+    async def _reopen(self, pending: Pending) -> tuple[Session, Resumption]:
+        store, submission = self._host.services.store, pending.submission
+        await pending.instance.decided()
+        session, entries = await patiently(Session.load, store, self._key, submission.session)
+        journal = await patiently(store.journal, submission.id)
+        self._keep(session)
+        mine = [entry for entry in entries if entry.submission_id == submission.id]
+        return session, resumption(mine, journal, last_seq=session.seq, spent_ms=submission.spent_ms)
 
     async def _load(self, pending: Pending) -> Session:
         name = pending.submission.session
         if pending.first:
             return Session(self._key, name)  # a read costs a thread hop, 0.1 ms, and there is nothing to read
         await pending.instance.decided()
-        return await Session.load(self._host.services.store, self._key, name)
+        session, _ = await patiently(Session.load, self._host.services.store, self._key, name)
+        return session
 
-    def _forget(self, name: str) -> None:
-        self._sessions.pop(name, None)
+    def _keep(self, session: Session) -> None:
+        self._sessions[session.name] = session
+        if len(self._sessions) > SESSIONS_IN_MEMORY:
+            self._sessions.popitem(last=False)
+
+    def _forget(self, name: str | None) -> None:
+        if name is None:
+            self._sessions.clear()
+        else:
+            self._sessions.pop(name, None)
 
     def _adopt(self, agent: ResolvedAgent) -> None:
         """The configuration says whether sessions run side by side; what waits is looked at anew when that changes."""
@@ -147,3 +255,19 @@ class AgentActor(Actor):
         if lanes != self._lanes:
             self._lanes = lanes
             self.context.reschedule()
+
+
+def _left(agent: ResolvedAgent, pending: Pending, past: Resumption | None) -> float:
+    """Seconds this attempt may take.
+
+    Raises:
+        AttemptsExhaustedError, DeadlineExceededError: None at all.
+    """
+    submission, durability = pending.submission, agent.durability
+    spent_ms = 0 if past is None else past.spent_ms
+    if submission.attempt - submission.excused >= durability.attempts:
+        raise AttemptsExhaustedError(meta={"attempts": submission.attempt})
+    left = durability.timeout - spent_ms / 1000
+    if left <= 0:
+        raise DeadlineExceededError
+    return left

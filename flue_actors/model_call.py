@@ -1,18 +1,22 @@
 """Performs one model call of a turn: streams it out as events, retries what may be retried, gives up with a TurnError.
 
 A retry repeats only the call, never a tool. What a failed try already streamed is closed by a ``message_end`` with stop
-reason ``error``; the next try begins a new turn, so a client never glues two tries together.
+reason ``error``; the next try begins a new turn, so a client never glues two tries together. What a cancelled call
+streamed stays at hand (`ModelCall.piece`): whoever cancelled decides what is kept of it.
+
+The text of a reply that takes long is handed to the journal every second or 8 KiB.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from flue_actors import events
-from flue_actors.conversation.outcome import ZERO, add_usage
+from flue_actors.conversation.outcome import ZERO, add_usage, cut_off_reply
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ModelError
 from flue_actors.idle import IdleTimeout
@@ -32,6 +36,13 @@ from flue_actors.services import Services
 
 logger = logging.getLogger("flue_actors.models")
 
+Journal = Callable[[str, str], None]
+"""Keeps (turn id, more text of its reply)."""
+
+JOURNAL_SECONDS: Final = 1.0
+JOURNAL_BYTES: Final = 8 * 1024
+"""What a crash may take of a reply in progress; a reply that is done sooner is never journaled."""
+
 
 class Reply(msgspec.Struct, frozen=True):
     """The model's whole answer, and the turn it belongs to. ``started`` is loop time."""
@@ -42,16 +53,57 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class ModelCall:
-    """Calls one model for one operation. ``usage`` sums its whole replies; a failed try's is not known."""
+    """Calls one model for one operation.
 
-    __slots__ = ("_emitter", "_resolved", "_services", "_tenant", "usage")
+    Attributes:
+        usage: The sum of its whole replies; a failed try's is not known.
 
-    def __init__(self, services: Services, resolved: ResolvedModel, emitter: Emitter, tenant: str) -> None:
+    Args:
+        background: It may wait until nobody else wants the model: work that a restart interrupted.
+    """
+
+    __slots__ = ("_background", "_emitter", "_journal", "_partial", "_resolved", "_services", "_tenant", "usage")
+
+    def __init__(
+        self,
+        services: Services,
+        resolved: ResolvedModel,
+        emitter: Emitter,
+        tenant: str,
+        *,
+        journal: Journal,
+        background: bool = False,
+    ) -> None:
         self._services = services
         self._resolved = resolved
         self._emitter = emitter
         self._tenant = tenant
+        self._journal = journal
+        self._background = background
+        self._partial: _Partial | None = None
         self.usage = ZERO
+
+    @property
+    def model(self) -> str:
+        """What the provider calls it."""
+        return self._resolved.model
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Protocol, provider and model."""
+        return self._resolved.client.api, self._resolved.provider, self._resolved.model
+
+    def piece(self) -> tuple[str, AssistantMessage] | None:
+        """The turn id and text of the reply that was being streamed when the call was cancelled; None without any."""
+        partial, self._partial = self._partial, None
+        if partial is None or not (text := "".join(partial.text)).strip():
+            return None
+        return partial.turn_id, cut_off_reply(text, *self.name, self._services.clock.now_ms())
+
+    def save(self) -> None:
+        """Journal what there is of the reply that was being streamed when the call was cancelled."""
+        if self._partial is not None:
+            self._partial.save()
 
     async def perform(self, request: ModelRequest) -> Reply:
         """Ask until there is a whole reply.
@@ -64,26 +116,38 @@ class ModelCall:
             turn_id = self._services.ids.turn()
             started = asyncio.get_running_loop().time()
             self._announce(request, turn_id)
-            partial = _Partial()
+            if self._partial is not None and self._partial.saved:
+                self._journal(turn_id, "")  # what is journaled of the failed try is void
+            self._partial = partial = _Partial(turn_id, self._journal)
             try:
                 message = await self._stream(request, partial)
+                self._partial = None
                 return Reply(message, turn_id, started)
             except ModelError as error:
                 self._report_failure(partial, error, started)
                 logger.warning("%s/%s failed: %s", self._resolved.provider, self._resolved.model, error.dev or error)
                 delay = retry_delay(attempt, error, self._services.rng)
                 if delay is None:
+                    self._partial = None
                     raise
                 self._report_retry(attempt, delay, error)
-            except BaseException as error:
-                self._close(partial, "aborted" if isinstance(error, asyncio.CancelledError) else "error")
+            except asyncio.CancelledError:
                 raise
-            await asyncio.sleep(delay)
+            except BaseException:
+                self._close(partial, "error")
+                raise
+            finally:
+                partial.close()
+            await self._pause(delay, partial)
             attempt += 1
+
+    async def _pause(self, delay: float, failed: "_Partial") -> None:
+        failed.text.clear()  # cancelled now, nothing of it is kept
+        await asyncio.sleep(delay)
 
     async def _stream(self, request: ModelRequest, partial: "_Partial") -> AssistantMessage:
         seconds = self._services.settings.stream_idle_timeout
-        async with self._resolved.limiter.slot(self._tenant):
+        async with self._resolved.limiter.slot(self._tenant, background=self._background):
             try:
                 async with IdleTimeout(seconds) as idle, aclosing(self._resolved.client.stream(request)) as stream:
                     async for event in stream:
@@ -94,7 +158,7 @@ class ModelCall:
                             self._begin(partial)
                         if isinstance(event, TextDelta):
                             self._emitter.emit(events.TextDelta, text=event.text)
-                            partial.text.append(event.text)
+                            partial.add(event.text)
                             self._update(partial, event.text)
                         elif isinstance(event, ReplyDone):
                             return self._message(event)
@@ -206,10 +270,40 @@ def turn_account(message: AssistantMessage, started: float, ended: float) -> dic
 
 
 class _Partial:
-    """What one try has streamed so far."""
+    """What one try has streamed so far, and how much of it is in the journal."""
 
-    __slots__ = ("begun", "text")
+    __slots__ = ("_journal", "_timer", "_unsaved", "begun", "saved", "text", "turn_id")
 
-    def __init__(self) -> None:
+    def __init__(self, turn_id: str, journal: Journal) -> None:
+        self.turn_id = turn_id
         self.begun = False
         self.text: list[str] = []
+        self.saved = 0  # pieces of `text`
+        self._unsaved = 0  # bytes of it that are not
+        self._journal = journal
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, text: str) -> None:
+        """More of the reply."""
+        self.text.append(text)
+        self._unsaved += len(text.encode())
+        if self._unsaved >= JOURNAL_BYTES:
+            self.save()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(JOURNAL_SECONDS, self.save)
+
+    def close(self) -> None:
+        """It ended, one way or another."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def save(self) -> None:
+        """Journal what is not yet."""
+        self.close()
+        if not self._unsaved:
+            return
+        text = "".join(self.text[self.saved :])
+        self.saved = len(self.text)
+        self._unsaved = 0
+        self._journal(self.turn_id, text)

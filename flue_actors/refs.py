@@ -1,23 +1,28 @@
 """`Runtime.ref`: the in-process `agent_ref.AgentRef`."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
+from flue_actors.admission import Admitted, Sending
 from flue_actors.agent_ref import (
     DispatchReceipt,
     HistoryEntry,
     IfBusy,
     InstanceStatus,
     RunningSubmission,
+    SessionInfo,
+    SubmissionInfo,
+    Submitted,
 )
 from flue_actors.clock import iso
 from flue_actors.conversation.entries import is_message, read_message
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import InvalidRequestError, ReaderTooSlowError
+from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError, UnavailableError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
-from flue_actors.storage import Store
+from flue_actors.receipts import info, result_of
+from flue_actors.storage import Entry, Store, Submission
 from flue_actors.submissions import DispatchInput, Input, LiveInstance, Pending, PromptInput
 
 
@@ -29,10 +34,16 @@ class RefHost(Protocol):
         """Where history is read."""
         ...
 
-    async def admit(
-        self, key: AgentKey, session: str, given: Input, *, if_busy: IfBusy, principal: Principal | None, watch: bool
-    ) -> Pending:
+    async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `admission.Admission.admit`."""
+        ...
+
+    async def abort(self, targets: Sequence[Pending], reason: str) -> int:
+        """Have these aborted; see `delivery.Delivery.abort`."""
+        ...
+
+    async def erase(self, key: AgentKey, session: str | None = None) -> None:
+        """Remove a session or an instance; see `removal.Removal.erase`."""
         ...
 
     def live(self, key: AgentKey) -> LiveInstance | None:
@@ -51,22 +62,34 @@ class LocalSessionRef:
         self.key = key
 
     async def prompt(
-        self, message: str, *, if_busy: IfBusy = "queue", principal: Principal | None = None
+        self,
+        message: str,
+        *,
+        if_busy: IfBusy = "queue",
+        principal: Principal | None = None,
+        idempotency_key: str | None = None,
     ) -> PromptResult:
         """Send a message and wait for the answer."""
-        pending = await self.submit(message, if_busy=if_busy, principal=principal)
-        return await pending.result()
+        submitted = await self.submit(message, if_busy=if_busy, principal=principal, idempotency_key=idempotency_key)
+        return await submitted.result()
 
     async def stream(
-        self, message: str, *, if_busy: IfBusy = "queue", principal: Principal | None = None
+        self,
+        message: str,
+        *,
+        if_busy: IfBusy = "queue",
+        principal: Principal | None = None,
+        idempotency_key: str | None = None,
     ) -> AsyncIterator[Event]:
         """Send a message and watch it: every event until ``idle`` or ``error``.
 
         Raises:
             ReaderTooSlowError: Events were lost, because they were not taken in time; the work goes on.
         """
-        pending = await self.submit(message, if_busy=if_busy, principal=principal, watch=True)
-        with pending.feed as feed:
+        submitted = await self.submit(
+            message, if_busy=if_busy, principal=principal, idempotency_key=idempotency_key, watch=True
+        )
+        with submitted.feed as feed:
             async for batch in feed.batches():
                 for event in batch:
                     yield event
@@ -74,36 +97,64 @@ class LocalSessionRef:
                 raise ReaderTooSlowError
 
     async def submit(
-        self, message: str, *, if_busy: IfBusy = "queue", principal: Principal | None = None, watch: bool = False
-    ) -> Pending:
+        self,
+        message: str,
+        *,
+        if_busy: IfBusy = "queue",
+        principal: Principal | None = None,
+        idempotency_key: str | None = None,
+        watch: bool = False,
+    ) -> Admitted:
         """Send a message; returns when it is durably accepted."""
-        return await self._host.admit(
-            self.key, self._name, PromptInput(message), if_busy=if_busy, principal=principal, watch=watch
-        )
+        how = Sending(if_busy=if_busy, principal=principal, idempotency_key=idempotency_key, watch=watch)
+        return await self._host.admit(self.key, self._name, PromptInput(message), how)
 
-    async def dispatch(self, input: Any, *, principal: Principal | None = None) -> DispatchReceipt:
+    async def dispatch(
+        self,
+        input: Any,
+        *,
+        if_busy: IfBusy = "queue",
+        principal: Principal | None = None,
+        idempotency_key: str | None = None,
+    ) -> DispatchReceipt:
         """Hand over an event (JSON) to work on; returns when it is durably accepted."""
         given = DispatchInput(_snapshot(input))
-        pending = await self._host.admit(self.key, self._name, given, if_busy="queue", principal=principal, watch=False)
+        how = Sending(if_busy=if_busy, principal=principal, idempotency_key=idempotency_key)
+        admitted = await self._host.admit(self.key, self._name, given, how)
         return DispatchReceipt(
-            dispatch_id=pending.submission.dispatch_id or "",
-            submission_id=pending.submission_id,
-            accepted_at=pending.accepted_at,
+            dispatch_id=admitted.dispatch_id, submission_id=admitted.submission_id, accepted_at=admitted.accepted_at
         )
 
-    async def history(self, *, after: str | None = None, limit: int | None = None) -> list[HistoryEntry]:
-        """The session's messages in order, behind offset ``after``."""
-        entries = await self._host.store.entries(self.key, self._name, after=_seq(after), limit=limit)
-        return [
-            HistoryEntry(
-                offset=f"{entry.seq}-0",
-                at=iso(entry.at),
-                message=read_message(entry).message,
-                submission_id=entry.submission_id,
-            )
-            for entry in entries
-            if is_message(entry)
-        ]
+    async def history(
+        self, *, after: str | None = None, before: str | None = None, limit: int | None = None
+    ) -> list[HistoryEntry]:
+        """The session's messages in order, between the offsets: the first ``limit``, with ``before`` the last ones."""
+        low, high = 0 if after is None else _seq(after), None if before is None else _seq(before)
+        found: list[HistoryEntry] = []
+        missing = limit
+        while True:  # not every entry is a message
+            entries = await self._host.store.entries(self.key, self._name, after=low, before=high, limit=missing)
+            page = [_history_entry(entry) for entry in entries if is_message(entry)]
+            found = [*found, *page] if high is None else [*page, *found]
+            if missing is None or limit is None or len(entries) < missing or len(found) == limit:
+                return found
+            missing = limit - len(found)
+            if high is None:
+                low = entries[-1].seq
+            else:
+                high = entries[0].seq
+
+    async def abort(self, *, reason: str = "aborted") -> int:
+        """Abort what runs and what waits in this session; returns how many inputs that are."""
+        return await self._abort(self._name, reason)
+
+    async def delete(self) -> None:
+        """Remove the conversation; what runs in it is aborted first."""
+        await self._host.erase(self.key, self._name)
+
+    async def _abort(self, session: str | None, reason: str) -> int:
+        live = self._host.live(self.key)
+        return 0 if live is None else await self._host.abort(live.of(session), reason)
 
 
 class LocalAgentRef(LocalSessionRef):
@@ -125,6 +176,74 @@ class LocalAgentRef(LocalSessionRef):
             state="running" if running else "queued", running=running, queued=live.pending - len(running)
         )
 
+    async def abort(self, *, reason: str = "aborted") -> int:
+        """Abort everything the instance runs and has waiting; returns how many inputs that are."""
+        return await self._abort(None, reason)
+
+    async def abort_submission(self, submission_id: str, *, reason: str = "aborted") -> bool:
+        """Abort one input; False when it is settled already.
+
+        Raises:
+            SubmissionNotFoundError: This instance never accepted it, or it was forgotten.
+        """
+        pending = self._pending(submission_id)
+        if pending is None:
+            await self._row(submission_id)
+            return False
+        return bool(await self._host.abort([pending], reason))
+
+    async def sessions(self) -> list[SessionInfo]:
+        """Its conversations, in order of creation."""
+        records = await self._host.store.sessions(self.key)
+        return [SessionInfo(name=r.name, created_at=iso(r.created_at), offset=f"{r.last_seq}-0") for r in records]
+
+    async def submission(self, submission_id: str) -> SubmissionInfo:
+        """One accepted input and what became of it.
+
+        Raises:
+            SubmissionNotFoundError: This instance never accepted it, or it was forgotten.
+        """
+        return info(await self._row(submission_id))
+
+    async def wait(self, receipt: DispatchReceipt | Submitted | str) -> PromptResult:
+        """The outcome of an accepted input, now or when it is there.
+
+        Raises:
+            SubmissionNotFoundError: As `submission`.
+            TurnError: It was settled ``failed`` or ``aborted``.
+        """
+        submission_id = receipt if isinstance(receipt, str) else receipt.submission_id
+        pending = self._pending(submission_id)
+        if pending is not None:
+            return await pending.result()
+        row = await self._row(submission_id)
+        if row.status == "settled":
+            return result_of(row)
+        raise UnavailableError("The agent of this message is not there.", details="It waits until the agent is back.")
+
+    async def erase(self) -> None:
+        """Abort everything and remove the instance: nothing of it is left."""
+        await self._host.erase(self.key)
+
+    def _pending(self, submission_id: str) -> Pending | None:
+        live = self._host.live(self.key)
+        return None if live is None else live.unsettled.get(submission_id)
+
+    async def _row(self, submission_id: str) -> Submission:
+        row = await self._host.store.submission(submission_id)
+        if row is None or row.key != self.key:
+            raise SubmissionNotFoundError
+        return row
+
+
+def _history_entry(entry: Entry) -> HistoryEntry:
+    return HistoryEntry(
+        offset=f"{entry.seq}-0",
+        at=iso(entry.at),
+        message=read_message(entry).message,
+        submission_id=entry.submission_id,
+    )
+
 
 def _running(pending: Pending) -> RunningSubmission:
     return RunningSubmission(
@@ -134,9 +253,7 @@ def _running(pending: Pending) -> RunningSubmission:
     )
 
 
-def _seq(offset: str | None) -> int:
-    if offset is None:
-        return 0
+def _seq(offset: str) -> int:
     seq, dash, n = offset.partition("-")
     if not dash or not seq.isdecimal() or not n.isdecimal():
         raise InvalidRequestError(

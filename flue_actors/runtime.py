@@ -5,11 +5,10 @@ async with Runtime(agents={"joke-teller": agent}, store=sqlite("x.db")) as runti
 """
 
 import asyncio
-import contextvars
 import logging
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Self, Unpack
 
@@ -17,23 +16,19 @@ import msgspec
 
 from flue_actors import context
 from flue_actors.actors import ActorLimits, ActorSystem, SystemSnapshot
-from flue_actors.admission import Admission
+from flue_actors.admission import Admission, Admitted, Sending
 from flue_actors.agent_actor import AgentActor
-from flue_actors.agent_ref import DispatchReceipt, IfBusy
+from flue_actors.agent_ref import DispatchReceipt, IfBusy, SubmissionInfo
 from flue_actors.clock import Clock, SystemClock
 from flue_actors.definition.agent import AgentContext, CreatedAgent, ResolvedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.settings import Settings
+from flue_actors.delivery import Delivery
 from flue_actors.errors import (
     ConfigError,
     DrainingError,
-    FlueError,
-    InternalError,
-    InterruptedTurnError,
     NotStartedError,
-    StoreError,
-    TurnError,
 )
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.memory import memory_store
@@ -41,11 +36,11 @@ from flue_actors.models.limiter import LimiterStatistics
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.registry import ConnectionOptions, ModelRegistry, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
-from flue_actors.recovery import settle_interrupted
+from flue_actors.receipts import info
 from flue_actors.refs import LocalAgentRef
+from flue_actors.removal import Removal
 from flue_actors.roster import Roster
 from flue_actors.services import Services
-from flue_actors.settling import keep_for_next_start, settle_unworked
 from flue_actors.storage import Store, StoreStatistics, Submission
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 
@@ -55,12 +50,20 @@ State = Literal["new", "starting", "running", "draining", "stopped"]
 
 
 class RuntimeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole runtime at one moment. ``pending`` counts accepted inputs that are not settled."""
+    """The whole runtime at one moment.
+
+    Attributes:
+        pending: Accepted inputs that are not settled.
+        backlog: Instances that have not begun with what an earlier process left.
+        parked: Inputs whose agent is not defined any more; `Runtime.parked` lists them.
+    """
 
     state: State
     agents: tuple[str, ...]
     instances: int
     pending: int
+    backlog: int
+    parked: int
     actors: SystemSnapshot
     store: StoreStatistics
     models: dict[str, LimiterStatistics]
@@ -102,6 +105,8 @@ class Runtime:
         self._kinds: set[str] = set()  # names the actor system knows; they outlive a definition
         self._services: Services | None = None
         self._admission: Admission | None = None
+        self._delivery: Delivery | None = None
+        self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
         self._shutdown: asyncio.Task[None] | None = None
         self.redefine(agents or {})
 
@@ -118,6 +123,8 @@ class Runtime:
             self._system.register(name, lambda address: AgentActor(address, self))
             self._kinds.add(name)
         self._roster = roster
+        if self.state == "running":
+            self._take_up([each for name in roster.names for each in self._parked.pop(name, ())])
 
     def use_store(self, store: Store) -> None:
         """Keep conversations there; before `start` only.
@@ -155,7 +162,7 @@ class Runtime:
         return self.state in {"draining", "stopped"}
 
     async def start(self) -> None:
-        """Open the store, settle what an earlier process left, and take work.
+        """Open the store, take up what an earlier process left, and take work.
 
         Raises:
             ConfigError: It was started before.
@@ -171,20 +178,22 @@ class Runtime:
             raise
         try:
             await self._system.start()
-            waiting = await settle_interrupted(services)
+            left = await self._store.unsettled()
             await self._load_models()
         except BaseException:
             await self._shut_down()
             raise
-        self._admission = Admission(services, self._instances, self._deliver)
+        self._delivery = delivery = Delivery(services, self._system)
+        self._admission = Admission(services, self._instances, delivery.deliver, delivery.stop)
         self.state = "running"
-        self._take_up(waiting)
+        self._take_up(left)
 
     async def stop(self, timeout: float | None = None) -> None:
-        """Take no more work, let what runs finish, settle what does not, and close the store.
+        """Take no more work, let what runs come to a boundary, and close the store.
 
-        Inputs that were accepted and have not been begun stay in the store: the next start works on them. Idempotent;
-        everybody who calls it waits for the same end. Cancelling the caller does not stop it.
+        A turn ends with its reply; between two model calls the rest is left to the next start. So is what does not get
+        there in time, with what was streamed of it, and what has not been begun. Idempotent; everybody who calls it
+        waits for the same end. Cancelling the caller does not stop it.
 
         Args:
             timeout: Seconds that running work may take; default ``settings.drain_timeout``. A second call with a
@@ -192,6 +201,8 @@ class Runtime:
         """
         if self.state == "running":
             self.state = "draining"
+            if self._delivery is not None:
+                self._delivery.close()
             self._shutdown = asyncio.ensure_future(self._shut_down(timeout))
         elif self.state == "draining" and timeout is not None:
             await self._system.stop(timeout=timeout)
@@ -231,16 +242,20 @@ class Runtime:
         id: str,
         input: Any,
         session: str = DEFAULT_SESSION,
+        if_busy: IfBusy = "queue",
         principal: Principal | None = None,
+        idempotency_key: str | None = None,
     ) -> DispatchReceipt:
-        """Hand an event (JSON) to an instance; returns when it is durably accepted.
+        """Hand an event (JSON) to an instance; returns when it is durably accepted. Arguments as `AgentRef.dispatch`.
 
         Raises:
             UnknownAgentError: This runtime has no such agent.
-            InvalidRequestError: A blank or impossible id or session, or ``input`` is not JSON.
+            InvalidRequestError: A blank or impossible id, session or key, or ``input`` is not JSON.
+            SubmissionConflictError: The key was used for another input of this session.
             QueueFullError, DrainingError, OverloadedError, StoreError: Nothing was accepted.
         """
-        return await self.ref(agent, id).session(session).dispatch(input, principal=principal)
+        ref = self.ref(agent, id).session(session)
+        return await ref.dispatch(input, if_busy=if_busy, principal=principal, idempotency_key=idempotency_key)
 
     def observe(self, observer: Observer) -> Unsubscribe:
         """Call ``observer`` with every event of every agent, synchronously; returns how to stop that."""
@@ -274,10 +289,17 @@ class Runtime:
             agents=self._roster.names,
             instances=len(self._instances),
             pending=self._instances.pending,
+            backlog=0 if self._delivery is None else len(self._delivery.backlog),
+            parked=sum(map(len, self._parked.values())),
             actors=self._system.snapshot(),
             store=self._store.statistics(),
             models=self._models.statistics(),
         )
+
+    @property
+    def parked(self) -> tuple[SubmissionInfo, ...]:
+        """Accepted inputs of agents that are not defined any more. They wait: `redefine` with the agent takes them up."""
+        return tuple([info(each) for parked in self._parked.values() for each in parked])
 
     # -- what refs and actors need --------------------------------------------------------------------------------
 
@@ -306,29 +328,43 @@ class Runtime:
         if self._admission is not None:
             self._admission.worked(seconds)
 
-    async def admit(
-        self, key: AgentKey, session: str, given: Input, *, if_busy: IfBusy, principal: Principal | None, watch: bool
-    ) -> Pending:
+    async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `Admission.admit`.
 
         Raises:
             NotStartedError, DrainingError: The runtime takes no work.
         """
-        if self._admission is None:
+        admission, _ = self._at_work()
+        newest = self._resolved.get(key.agent)
+        if newest is not None:
+            lane = newest.concurrency == "session"
+            how = msgspec.structs.replace(how, lane=lane, max_queued=newest.max_queued)
+        return await admission.admit(key, session, given, how)
+
+    async def abort(self, targets: Sequence[Pending], reason: str) -> int:
+        """Have these aborted; see `Delivery.abort`.
+
+        Raises:
+            NotStartedError, DrainingError: The runtime takes no work.
+        """
+        _, delivery = self._at_work()
+        return await delivery.abort(targets, reason)
+
+    async def erase(self, key: AgentKey, session: str | None = None) -> None:
+        """Remove a session or an instance; see `Removal.erase`.
+
+        Raises:
+            NotStartedError, DrainingError: The runtime takes no work.
+        """
+        admission, delivery = self._at_work()
+        await Removal(self.services, self._instances, admission, delivery).erase(key, session)
+
+    def _at_work(self) -> tuple[Admission, Delivery]:
+        if self._admission is None or self._delivery is None:
             raise NotStartedError
         if self.state != "running":
             raise DrainingError(retry_after=self.settings.drain_timeout)
-        newest = self._resolved.get(key.agent)
-        return await self._admission.admit(
-            key,
-            session,
-            given,
-            if_busy=if_busy,
-            principal=principal,
-            lane=newest is not None and newest.concurrency == "session",
-            max_queued=newest.max_queued if newest is not None else None,
-            watch=watch,
-        )
+        return self._admission, self._delivery
 
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input.
@@ -376,18 +412,25 @@ class Runtime:
             ids=Ids(self._clock, self._rng),
             rng=self._rng,
             run_blocking=self._system.run_blocking,
+            stopping=lambda: self.draining,
+            shared_texts=set(),
         )
 
-    def _take_up(self, waiting: list[Submission]) -> None:
-        """Work on what an earlier process accepted and had not begun, in the order of its acceptance."""
+    def _take_up(self, left: Sequence[Submission]) -> None:
+        """Work on what was accepted and is not settled, in the order of its acceptance."""
         assert self._admission is not None
-        for submission in waiting:
+        assert self._delivery is not None
+        here: list[Pending] = []
+        for submission in left:
             if submission.key.agent in self._roster:
-                self._admission.resume(submission)
+                here.append(self._admission.resume(submission))
             else:
-                logger.warning(
-                    "submission %s waits: there is no agent %r any more", submission.id, submission.key.agent
-                )
+                self._parked.setdefault(submission.key.agent, []).append(submission)
+        for agent, parked in self._parked.items():
+            logger.warning('%d inputs wait: there is no agent "%s" any more', len(parked), agent)
+        if here:
+            logger.warning("an earlier process left %d inputs; they are worked on now", len(here))
+        self._delivery.backlog.hold(here)
 
     async def _load_models(self) -> None:
         """Load what the models known by now need: the first input would wait a second for it."""
@@ -398,33 +441,3 @@ class Runtime:
                     await self._models.prepare([static.model])
                 except ConfigError as error:  # the others can work
                     logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
-
-    def _deliver(self, pending: Pending) -> None:
-        """Put an accepted input into its instance's mailbox. However the mailbox ends it, it gets settled."""
-        submission = pending.submission
-        ask = self._system.ref(submission.key.agent, submission.key.id).ask
-        # Nobody waits for what is dispatched: sent from inside a turn, it is no part of that turn. A prompt is.
-        place = contextvars.Context() if submission.kind == "dispatch" else contextvars.copy_context()
-        reply = place.run(ask, pending, message_id=submission.id)
-        reply.future.add_done_callback(lambda reply: self._answered(pending, reply))
-
-    def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
-        error = reply.exception()
-        if pending.settled:
-            return
-        if self.draining and not pending.claimed:
-            keep_for_next_start(self.services, pending)
-        else:
-            task = asyncio.ensure_future(settle_unworked(self.services, pending, self._failure(error)))
-            pending.instance.settling.add(task)
-            task.add_done_callback(pending.instance.settling.discard)
-
-    def _failure(self, error: BaseException | None) -> FlueError:
-        """What a submission that its actor could not settle is settled with."""
-        if self.draining:
-            return InterruptedTurnError()
-        if isinstance(error, TurnError | StoreError):
-            return error
-        if error is not None:
-            logger.error("an accepted input could not be worked on", exc_info=error)
-        return InternalError(dev=repr(error))

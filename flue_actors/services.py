@@ -1,6 +1,7 @@
 """What the runtime hands to its actors: everything a turn needs from outside, injectable as one."""
 
 import random
+from collections.abc import Callable
 
 import msgspec
 
@@ -14,7 +15,13 @@ from flue_actors.storage import Fence, Store
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """Shared by all actors of one runtime. ``fence`` is the store's answer to `Store.open`."""
+    """Shared by all actors of one runtime.
+
+    Attributes:
+        fence: The store's answer to `Store.open`.
+        stopping: True from the beginning of the runtime's stop on.
+        shared_texts: Hashes of the instructions that are known to be stored.
+    """
 
     store: Store
     fence: Fence
@@ -25,3 +32,5 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     ids: Ids
     rng: random.Random
     run_blocking: RunBlocking
+    stopping: Callable[[], bool]
+    shared_texts: set[str]

@@ -3,34 +3,24 @@
 from collections.abc import Sequence
 from typing import Self
 
-import msgspec
-
 from flue_actors.conversation.entries import Source, is_message, is_refusal, message_entry, read_message
+from flue_actors.conversation.frozen import Frozen, decode_frozen
 from flue_actors.conversation.transcript import Transcript
 from flue_actors.emitting import Position
 from flue_actors.ids import AgentKey
 from flue_actors.messages import Message
-from flue_actors.storage import Entry, PutKv, Store
-
-
-class Frozen(msgspec.Struct, frozen=True, rename="camel"):
-    """What a session keeps telling the model unchanged while the definition's fingerprint is equal.
-
-    Kept in the store, so the provider's prompt cache stays warm over passivation, restarts and midnight.
-    """
-
-    fingerprint: str
-    instance_text: str
-
-
-_decode_frozen = msgspec.json.Decoder(Frozen).decode
-_encode_frozen = msgspec.json.Encoder().encode
+from flue_actors.storage import Entry, Store
 
 
 class Session:
-    """The session's transcript and position. Written by its actor only; dropped when a write fails."""
+    """The session's transcript and position. Written by its actor only; dropped when a write fails.
 
-    __slots__ = ("frozen", "key", "name", "position", "seq", "transcript")
+    Attributes:
+        frozen: What it keeps telling the model unchanged; None until the first turn.
+        system: The instructions it keeps telling, where they are not the definition's any more.
+    """
+
+    __slots__ = ("frozen", "key", "name", "position", "seq", "system", "transcript")
 
     def __init__(self, key: AgentKey, name: str, entries: Sequence[Entry] = (), frozen: Frozen | None = None) -> None:
         self.key = key
@@ -46,15 +36,20 @@ class Session:
             ]
         )
         self.frozen = frozen
+        self.system: str | None = None
 
     @classmethod
-    async def load(cls, store: Store, key: AgentKey, name: str) -> Self:
-        """Read the session; empty when it has no entries yet."""
+    async def load(cls, store: Store, key: AgentKey, name: str) -> tuple[Self, Sequence[Entry]]:
+        """Read the session; empty when it has no entries yet. Also what was read.
+
+        Raises:
+            StoreError: The store refused.
+        """
         entries = await store.entries(key, name)
         if not entries:
-            return cls(key, name)
+            return cls(key, name), entries
         frozen = (await store.kv(key, "frozen")).get(name)
-        return cls(key, name, entries, None if frozen is None else _decode_frozen(frozen))
+        return cls(key, name, entries, None if frozen is None else decode_frozen(frozen)), entries
 
     def next_seq(self) -> int:
         """The seq of the next entry; counts it as taken."""
@@ -69,10 +64,3 @@ class Session:
         self.seq = entry.seq
         self.transcript.add(message)
         return entry
-
-    def freeze(self, fingerprint: str, instance_text: str) -> PutKv | None:
-        """Keep ``instance_text`` unless what is frozen still fits; the write to commit, if any."""
-        if self.frozen is not None and self.frozen.fingerprint == fingerprint:
-            return None
-        self.frozen = Frozen(fingerprint, instance_text)
-        return PutKv(key=self.key, kind="frozen", name=self.name, body=_encode_frozen(self.frozen))

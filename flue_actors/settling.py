@@ -1,52 +1,95 @@
-"""Settles inputs whose actor could not: dropped from the queue, fenced, or cut off by a failing store.
+"""Ends inputs where their actor cannot: dropped from the queue, fenced, erased, or left to the next start.
 
 The actor owns its session's entries, so nothing is appended here: the outcome is in the row and in the feed. Where the
 row has an outcome already, that is the one everybody is told.
 """
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from flue_actors.clock import iso
-from flue_actors.errors import FencedError, FlueError, InterruptedTurnError, StoreError
-from flue_actors.events import ErrorEvent, Idle, PromptResult, PublicError
+from flue_actors.errors import (
+    AbortedError,
+    FencedError,
+    FlueError,
+    InterruptedTurnError,
+    StoreError,
+    StoreUnavailableError,
+)
+from flue_actors.events import ErrorEvent, Idle, PublicError
+from flue_actors.receipts import error_of, result_of
+from flue_actors.recording import FIRST_PAUSE, LONGEST_PAUSE
 from flue_actors.services import Services
 from flue_actors.storage import Settle, Submission
 from flue_actors.submissions import Pending
 
 logger = logging.getLogger("flue_actors.settling")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _encode = msgspec.json.Encoder().encode
-_decode_result = msgspec.json.Decoder(PromptResult).decode
+
+
+def aborted(reason: str) -> AbortedError:
+    """What an input is settled with that somebody wanted aborted."""
+    return AbortedError(meta={"reason": reason})
+
+
+async def patiently(ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The answer of the store, as soon as it can be used.
+
+    Raises:
+        StoreError: Another one than `StoreUnavailableError`.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await ask(*args, **kwargs)
+        except StoreUnavailableError:
+            logger.warning("the store cannot be used; tried again in %g s", pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def settle_unworked(services: Services, pending: Pending, error: FlueError) -> None:
-    """Settle the row in whatever attempt it is, and end its feed.
-
-    A store that refuses is logged: the row is settled at the next start.
-    """
-    shown = PublicError.of(error)
+    """Settle the row in whatever attempt it is, and end its feed. While the store is unavailable it is tried again."""
     try:
-        row = await _settle_row(services, pending.submission_id, shown)
+        row = await _settle_row(services, pending, error)
     except StoreError:
         logger.exception("submission %s is settled at the next start", pending.submission_id)
-        row = None
-    if row is not None and row.result is not None:
-        pending.complete(_decode_result(row.result))
-        last = Idle()
+        _end(services, pending, error)
+        return
+    if row is None:
+        _end(services, pending, error)
     else:
-        pending.fail(error)
-        last = ErrorEvent(error=shown)
-    _end_feed(services, pending, last)
+        tell_outcome(services, pending, row)
+
+
+def tell_outcome(services: Services, pending: Pending, row: Submission | None) -> None:
+    """Tell everybody what the row says; None: it was erased."""
+    if row is None:
+        _end(services, pending, aborted("erased"))
+    elif row.result is not None:
+        pending.complete(result_of(row))
+        _end_feed(services, pending, Idle())
+    else:
+        _end(services, pending, error_of(row))
 
 
 def keep_for_next_start(services: Services, pending: Pending) -> None:
-    """Leave an input that was not begun in the store, and tell whoever waits for it."""
-    error = InterruptedTurnError(
-        "The server stopped before it began to work on this message.",
-        details="It is kept, and worked on when the server starts again. There is no need to send it again.",
-    )
+    """Leave an input in the store, and tell whoever waits for it."""
+    submission = pending.submission
+    details = "It is kept, and worked on when the server starts again. There is no need to send it again."
+    meta = {"submissionId": submission.id, "offset": pending.offset}
+    _end(services, pending, InterruptedTurnError(details=details, meta=meta))
+
+
+def _end(services: Services, pending: Pending, error: FlueError) -> None:
     pending.fail(error)
     _end_feed(services, pending, ErrorEvent(error=PublicError.of(error)))
 
@@ -63,27 +106,36 @@ def _end_feed(services: Services, pending: Pending, last: Idle | ErrorEvent) -> 
     pending.instance.feed.append(submission.id, event)
 
 
-async def _settle_row(services: Services, submission_id: str, shown: PublicError) -> Submission | None:
+async def _settle_row(services: Services, pending: Pending, error: FlueError) -> Submission | None:
     """Settle it, unless it is settled: then the row is returned.
 
     Raises:
         StoreError: Refused.
     """
+    shown, pause = PublicError.of(error), FIRST_PAUSE
     for tries_left in (2, 1, 0):
-        row = await services.store.submission(submission_id)
-        if row is None or row.status == "settled":
-            return row
-        settle = Settle(
-            submission_id=row.id,
-            attempt=row.attempt,
-            outcome="aborted" if shown.type == "aborted" else "failed",
-            at=services.clock.now_ms(),
-            error=_encode(shown),
-        )
-        try:
-            await services.store.commit(services.fence, settle)
-            return None
-        except FencedError:  # a fenced attempt that goes on may have claimed or settled it meanwhile: once each
-            if not tries_left:
-                raise
+        while True:
+            try:
+                row = await services.store.submission(pending.submission_id)
+                if row is None or row.status == "settled":
+                    return row
+                settle = Settle(
+                    submission_id=row.id,
+                    attempt=row.attempt,
+                    outcome="aborted" if isinstance(error, AbortedError) else "failed",
+                    at=services.clock.now_ms(),
+                    error=_encode(shown),
+                )
+                await services.store.commit(services.fence, settle)
+                return None
+            except StoreUnavailableError as unavailable:
+                if services.stopping():
+                    raise
+                pending.pause(unavailable)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            except FencedError:  # a fenced attempt that goes on may have claimed or settled it meanwhile: once each
+                if not tries_left:
+                    raise
+                break
     return None

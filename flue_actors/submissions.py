@@ -42,6 +42,7 @@ class Pending:
         principal: Who sent it.
         first: Nothing of its session is stored or under way.
         seq: The seq of its session's newest entry when it was accepted.
+        arrived_at: Loop time of its arrival here.
         started_at: Milliseconds since the epoch; 0 until it is worked on.
         claimed: An attempt began in this process: what it did is in the history.
         resumed: An earlier attempt left something behind, here or in another process.
@@ -55,6 +56,7 @@ class Pending:
         "_outcome",
         "_subscription",
         "abort",
+        "arrived_at",
         "claimed",
         "first",
         "host",
@@ -77,6 +79,7 @@ class Pending:
         self.principal = principal
         self.first = instance.pending_in(submission.session) == 1
         self.seq = 0
+        self.arrived_at = asyncio.get_running_loop().time()
         self.started_at = 0
         self.claimed = False
         self.resumed = submission.attempt > 0
@@ -91,6 +94,11 @@ class Pending:
         return self.submission.id
 
     @property
+    def dispatch_id(self) -> str:
+        """``dsp_...``; blank unless it was dispatched."""
+        return self.submission.dispatch_id or ""
+
+    @property
     def accepted_at(self) -> str:
         """ISO timestamp."""
         return iso(self.submission.accepted_at)
@@ -99,6 +107,11 @@ class Pending:
     def offset(self) -> str:
         """Where its session stood when it was accepted."""
         return f"{self.seq}-0"
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while it is recorded, wanted, and nobody has begun to work on it."""
+        return bool(self.submission.seq) and not (self.started_at or self.resumed or self.abort or self.settled)
 
     @property
     def feed(self) -> Subscription:
@@ -153,6 +166,16 @@ class Pending:
         self.host = host
         self.started_at = host.started_at
 
+    def reread(self, row: Submission) -> None:
+        """Go on from what the store says of it."""
+        self.submission = row
+        self.first = False
+        self.claimed = False
+        self.resumed = row.attempt > 0
+        if row.host is None and self.host is not None:
+            self.host = None
+            self.started_at = 0
+
     def refuse(self) -> None:
         """It was never admitted: nobody has seen it."""
         self.unwatch()
@@ -185,6 +208,11 @@ class Attached:
         return self._pending.submission_id
 
     @property
+    def dispatch_id(self) -> str:
+        """Blank unless it was dispatched."""
+        return self._pending.dispatch_id
+
+    @property
     def accepted_at(self) -> str:
         """ISO timestamp."""
         return self._pending.accepted_at
@@ -213,10 +241,9 @@ class LiveInstance:
         unsettled: Its accepted inputs in the order of acceptance, by id.
         running: Those its actor has taken up.
         settling: Inputs that are settled past the actor.
-        arrived_at: Loop time of the newest input.
     """
 
-    __slots__ = ("_sessions", "arrived_at", "feed", "key", "running", "settling", "unsettled")
+    __slots__ = ("_sessions", "feed", "key", "running", "settling", "unsettled")
 
     def __init__(self, key: AgentKey) -> None:
         self.key = key
@@ -224,7 +251,6 @@ class LiveInstance:
         self.unsettled: dict[str, Pending] = {}
         self.running: list[Pending] = []
         self.settling: set[asyncio.Task[None]] = set()
-        self.arrived_at = 0.0
         self._sessions: dict[str, int] = {}
 
     @property
@@ -260,20 +286,6 @@ class LiveInstance:
     def of(self, session: str | None) -> "list[Pending]":
         """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""
         return [each for each in self.unsettled.values() if session is None or each.submission.session == session]
-
-    def waiting(self, session: str, policy: str) -> "list[Pending]":
-        """What was sent with this policy, is recorded, and nobody has begun to work on."""
-        if len(self.unsettled) == 1:
-            return []
-        return [
-            each
-            for each in self.of(session)
-            if each.submission.policy == policy
-            and each.submission.seq
-            and not each.started_at
-            and not each.resumed
-            and each.abort is None
-        ]
 
 
 class LiveInstances:

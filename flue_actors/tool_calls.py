@@ -7,7 +7,7 @@ that call is affected.
 import asyncio
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -28,10 +28,21 @@ HANG_GRACE: Final = 5.0
 """Seconds a timed-out tool gets to end after its cancellation; then its task is left to itself."""
 
 
+Record = Callable[[ToolCall, ToolResultMessage], Awaitable[None]]
+
+
+class Steps:
+    """The recorded values of durable tools' steps."""
+
+    def __init__(self, recorded: Mapping[str, bytes], write: Callable[[str, bytes], Awaitable[None]]) -> None:
+        self.recorded = dict(recorded)
+        self.write = write
+
+
 class ToolRunner:
     """Runs calls for one operation."""
 
-    __slots__ = ("_emitter", "_key", "_principal", "_services", "_session", "_timeout", "_tools")
+    __slots__ = ("_emitter", "_key", "_principal", "_record", "_services", "_session", "_steps", "_timeout", "_tools")
 
     def __init__(
         self,
@@ -43,8 +54,12 @@ class ToolRunner:
         session: str,
         principal: Principal | None,
         timeout: float,
+        record: Record,
+        steps: Steps,
     ) -> None:
         self._services = services
+        self._record = record
+        self._steps = steps
         self._tools = tools
         self._emitter = emitter
         self._key = key
@@ -63,12 +78,21 @@ class ToolRunner:
             await asyncio.wait(tasks)
             raise
 
+    def reruns(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """Of the calls whose outcome is unknown, those that may run again."""
+        return [call for call in calls if getattr(self._tools.get(call.name), "reruns", False)]
+
+    def lost(self, call: ToolCall) -> ToolResultMessage:
+        """The result of a call that does not."""
+        return unknown_outcome(call, self._services.clock.now_ms())
+
     async def _attend(self, call: ToolCall) -> ToolResultMessage:
         started = asyncio.get_running_loop().time()
         self._emitter.emit(events.ToolStart, tool_name=call.name, tool_call_id=call.id, args=call.arguments)
         result = unknown_outcome(call, self._services.clock.now_ms())  # that is what remains of it if it is cut off
         try:
             result = refused(call, self._tools, result.timestamp) or await self._run(call, self._tools[call.name])
+            await self._record(call, result)
         finally:
             self._emitter.emit(
                 events.ToolCallEnd,

@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from flue_actors.events import ModelName, PromptResult
-from flue_actors.messages import AssistantMessage, Cost, Usage, text_of
+from flue_actors.messages import AssistantMessage, Cost, TextContent, Usage, text_of
 
 ZERO = Usage(cost=Cost())
 
@@ -37,4 +37,17 @@ def prompt_result(last: AssistantMessage, usage: Usage, stop_reason: str | None)
         usage=usage,
         model=ModelName(provider=last.provider, id=last.model),
         stop_reason=UNSET if stop_reason is None else stop_reason,
+    )
+
+
+def cut_off_reply(text: str, api: str, provider: str, model: str, at: int) -> AssistantMessage:
+    """A reply that ended in the middle. What it cost is not known."""
+    return AssistantMessage(
+        content=(TextContent(text=text),),
+        api=api,
+        provider=provider,
+        model=model,
+        usage=Usage(),
+        stop_reason="aborted",
+        timestamp=at,
     )

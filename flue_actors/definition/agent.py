@@ -57,7 +57,7 @@ class AgentConfig:
 
     Fields: ``model`` (required here or in the profile), ``profile``, ``name``, ``description``, ``instructions``,
     ``tools``, ``thinking_level``, ``durability``, ``concurrency``, ``public_events``, ``version``, ``tool_timeout``
-    (seconds), ``max_turns``, ``max_queued``.
+    (seconds), ``max_turns``, ``max_queued``, ``debounce`` (seconds).
     """
 
     __slots__ = ("fields",)
@@ -79,6 +79,7 @@ class AgentConfig:
         tool_timeout: float | UnsetType | None = UNSET,
         max_turns: int | UnsetType | None = UNSET,
         max_queued: int | UnsetType | None = UNSET,
+        debounce: float | UnsetType | None = UNSET,
         **unknown: Never,
     ) -> None:
         given: dict[str, Any] = {
@@ -96,6 +97,7 @@ class AgentConfig:
             "tool_timeout": tool_timeout,
             "max_turns": max_turns,
             "max_queued": max_queued,
+            "debounce": debounce,
             **unknown,
         }
         self.fields: Final = checked(given, _CONFIG_FIELDS, "an agent")
@@ -108,6 +110,9 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True):
         model: ``"provider/model"`` or a client object.
         tools: Sorted by name, so that equal sets are equal bytes for the provider's cache.
         fingerprint: Hash of model, instructions and tool specs.
+        instructions_id: Hash of the instructions alone.
+        setup_id: Hash of model and tool specs.
+        shared: It depends on no instance: every instance has the same instructions.
     """
 
     model: Model
@@ -115,6 +120,9 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...]
     tool_specs: tuple[ToolSpec, ...]
     fingerprint: str
+    instructions_id: str
+    setup_id: str
+    shared: bool = False
     name: str | None = None
     description: str | None = None
     thinking_level: ThinkingLevel = "medium"
@@ -125,6 +133,7 @@ class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True):
     tool_timeout: float | None = None
     max_turns: int | None = None
     max_queued: int | None = None
+    debounce: float | None = None
 
 
 Configured = AgentConfig | Awaitable[AgentConfig]
@@ -142,7 +151,9 @@ class CreatedAgent:
                 raise ConfigError(f'"{each}" is no name for an agent: use a letter, then letters, digits, "_" or "-".')
         self.name: Final = name
         self.aliases: Final = tuple(aliases)
-        self._static = resolve(initialize) if isinstance(initialize, AgentConfig) else None
+        self._static = (
+            msgspec.structs.replace(resolve(initialize), shared=True) if isinstance(initialize, AgentConfig) else None
+        )
         self._initialize = None if isinstance(initialize, AgentConfig) else _caller(initialize)
 
     @property
@@ -193,6 +204,7 @@ class AgentFields(TypedDict, total=False):
     tool_timeout: float | None
     max_turns: int | None
     max_queued: int | None
+    debounce: float | None
 
 
 class ProfileFields(AgentFields, total=False):
@@ -290,12 +302,16 @@ def resolve(config: AgentConfig) -> ResolvedAgent:
             raise ConfigError(f'Two tools are called "{one.name}".')
     instructions: str = chosen.pop("instructions", "")
     specs = tuple([tool.spec for tool in tools])
+    setup_id = _digest(model if isinstance(model, str) else type(model).__qualname__, specs)
+    instructions_id = _digest(instructions)
     return ResolvedAgent(
         model=model,
         instructions=instructions,
         tools=tools,
         tool_specs=specs,
-        fingerprint=_fingerprint(model, instructions, specs),
+        fingerprint=_digest(setup_id, instructions_id),
+        instructions_id=instructions_id,
+        setup_id=setup_id,
         **chosen,
     )
 
@@ -315,9 +331,8 @@ def _tool_name(tool: Tool) -> str:
     return tool.spec.name
 
 
-def _fingerprint(model: Model, instructions: str, specs: tuple[ToolSpec, ...]) -> str:
-    named = model if isinstance(model, str) else type(model).__qualname__
-    return hashlib.sha256(msgspec.json.encode((named, instructions, specs), order="sorted")).hexdigest()[:16]
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:16]
 
 
 def _caller(initialize: Initializer) -> Callable[[AgentContext], Any]:

@@ -16,7 +16,7 @@ Concurrency = Literal["instance", "session"]
 PublicEvents = Literal["public", "full"]
 Model = str | ModelClient
 
-LATER: Final = ("skills", "subagents", "sandbox", "cwd", "compaction", "debounce", "limits")
+LATER: Final = ("skills", "subagents", "sandbox", "cwd", "compaction", "limits")
 """Fields of features that are not there yet."""
 
 
@@ -132,4 +132,5 @@ PROFILE_FIELDS: Final[Mapping[str, Check]] = {
     "tool_timeout": _seconds,
     "max_turns": _count,
     "max_queued": _count,
+    "debounce": _seconds,
 }

@@ -1,0 +1,104 @@
+"""Between accepted inputs and their actors: into the mailbox, out of it when they are aborted, and settled in any case."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from flue_actors.actors import ActorSystem
+from flue_actors.agent_actor import Forget
+from flue_actors.backlog import Backlog
+from flue_actors.errors import FlueError, InternalError, StoreError, TurnError
+from flue_actors.ids import AgentKey
+from flue_actors.services import Services
+from flue_actors.settling import aborted, keep_for_next_start, settle_unworked
+from flue_actors.storage import RequestAbort
+from flue_actors.submissions import Pending
+
+logger = logging.getLogger("flue_actors.delivery")
+
+
+class Delivery:
+    """Hands inputs to their actors."""
+
+    def __init__(self, services: Services, system: ActorSystem) -> None:
+        self._services = services
+        self._system = system
+        self.backlog = Backlog(self._post)
+
+    def deliver(self, pending: Pending) -> None:
+        """Put a new input into its instance's mailbox, behind what the instance has left from before."""
+        self.backlog.take_up(pending.submission.key)
+        self._post(pending)
+
+    async def abort(self, targets: Sequence[Pending], reason: str) -> int:
+        """Have these aborted; returns how many. The wish is durable when it returns.
+
+        Raises:
+            StoreError: Nothing was aborted.
+        """
+        if not targets:
+            return 0
+        ids = tuple([each.submission_id for each in targets])
+        await self._services.store.commit(self._services.fence, RequestAbort(submission_ids=ids, reason=reason))
+        for each in targets:
+            self.stop(each, reason)
+        return len(targets)
+
+    def stop(self, pending: Pending, reason: str) -> None:
+        """Stop the work on an input whose abort is durable. One that joined another's turn takes that one with it."""
+        pending = pending.host or pending
+        if pending.settled:
+            return
+        pending.abort = pending.abort or reason
+        submission = pending.submission
+        self.backlog.take_up(submission.key)
+        if pending.resumed and not pending.started_at:
+            return  # its actor sees the wish when it takes it up, and settles it with what there is of it
+        self._system.ref(submission.key.agent, submission.key.id).abort(submission.id, reason=reason)
+
+    async def forget(self, key: AgentKey, session: str | None) -> None:
+        """Have the actor keep nothing in memory of this session, or (None) of any."""
+        await self._system.ref(key.agent, key.id).ask(Forget(session))
+
+    def close(self) -> None:
+        """The runtime stops: what has not begun is left to the next start."""
+        for pending in self.backlog.close():
+            keep_for_next_start(self._services, pending)
+
+    def _post(self, pending: Pending) -> None:
+        """However the mailbox ends it, it gets settled."""
+        submission = pending.submission
+        ask = self._system.ref(submission.key.agent, submission.key.id).ask
+        # Nobody waits for what is dispatched: sent from inside a turn, it is no part of that turn. A prompt is.
+        alone = submission.kind == "dispatch" or pending.resumed
+        place = contextvars.Context() if alone else contextvars.copy_context()
+        reply = place.run(ask, pending, message_id=submission.id)
+        reply.future.add_done_callback(lambda reply: self._answered(pending, reply))
+
+    def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
+        error = reply.exception()
+        if not pending.settled and (error is not None or pending.host is None):
+            joined = [each for each in pending.instance.unsettled.values() if each.host is pending]
+            for each in (pending, *joined):
+                self._end(each, error)
+        self.backlog.ended(pending)
+
+    def _end(self, pending: Pending, error: BaseException | None) -> None:
+        if self._services.stopping():
+            keep_for_next_start(self._services, pending)
+            return
+        task = asyncio.ensure_future(settle_unworked(self._services, pending, self._failure(pending, error)))
+        pending.instance.settling.add(task)
+        task.add_done_callback(pending.instance.settling.discard)
+
+    def _failure(self, pending: Pending, error: BaseException | None) -> FlueError:
+        """What a submission that its actor could not settle is settled with."""
+        if pending.abort is not None:
+            return aborted(pending.abort)
+        if isinstance(error, TurnError | StoreError):
+            return error
+        if error is not None:
+            logger.error("an accepted input could not be worked on", exc_info=error)
+        return InternalError(dev=repr(error))

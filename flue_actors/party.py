@@ -1,0 +1,116 @@
+"""The inputs that one turn answers: its own, and those that joined it (`agent_ref.IfBusy` steer and merge)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from flue_actors.clock import iso
+from flue_actors.conversation.prompts import dispatch_signal
+from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.errors import FlueError
+from flue_actors.messages import Message, TextContent, UserMessage
+from flue_actors.storage import Claim, Outcome, Settle, Submission
+from flue_actors.submissions import DispatchInput, Pending, decode_input
+
+
+class Party:
+    """Claimed, kept waiting and settled together. The first member is the host: it was taken up by the actor."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, host: Pending) -> None:
+        joined = [
+            each for each in host.instance.of(host.submission.session) if each.submission.host == host.submission_id
+        ]
+        for each in joined:
+            each.join(host)
+        self.members = [host, *joined]
+
+    @property
+    def host(self) -> Pending:
+        """The one whose turn it is."""
+        return self.members[0]
+
+    def merging(self, agent: ResolvedAgent) -> list[Pending]:
+        """Messages that wait side by side with the host, and become one turn with it."""
+        host, found = self.host, list[Pending]()
+        if len(host.instance.unsettled) == 1 or not _merges(host, agent):
+            return found
+        lane = host.instance.of(host.submission.session if agent.concurrency == "session" else None)
+        for each in lane[lane.index(host) + 1 :]:
+            if each.submission.session != host.submission.session or not _merges(each, agent) or not each.is_waiting:
+                break
+            found.append(each)
+        return found
+
+    def steering(self) -> list[Pending]:
+        """Messages that were sent to join the running turn, and have not yet."""
+        host = self.host
+        if len(host.instance.unsettled) == 1:
+            return []
+        lane = host.instance.of(host.submission.session)
+        return [each for each in lane if each.submission.policy == "steer" and each.is_waiting]
+
+    def claim(self, member: Pending, agent: ResolvedAgent, at: int) -> Claim:
+        """The write that starts its next attempt; a new member joins."""
+        host = self.host
+        attempt = member.submission.attempt + 1
+        joins = None if member is host else host.submission_id
+        member.submission = msgspec.structs.replace(member.submission, attempt=attempt, host=joins)
+        member.claimed = True
+        if member not in self.members:
+            member.join(host)
+            self.members.append(member)
+        return Claim(
+            submission_id=member.submission_id,
+            attempt=attempt,
+            at=at,
+            host=joins,
+            deadline=at + round(agent.durability.timeout * 1000),
+            version=agent.version,
+            fingerprint=agent.fingerprint,
+        )
+
+    def settles(
+        self, outcome: Outcome, at: int, *, result: bytes | None = None, error: bytes | None = None
+    ) -> Sequence[Settle]:
+        """The writes that end all of them."""
+        return [
+            Settle(
+                submission_id=each.submission_id,
+                attempt=each.submission.attempt,
+                outcome=outcome,
+                at=at,
+                result=result,
+                error=error,
+            )
+            for each in self.members
+        ]
+
+    def pause(self, error: FlueError) -> None:
+        """Tell everybody who waits that it goes on later."""
+        for each in self.members:
+            each.pause(error)
+
+
+def input_message(submission: Submission, at: int) -> Message:
+    """What the model is shown of an accepted input."""
+    given = decode_input(submission.payload)
+    if not isinstance(given, DispatchInput):
+        return UserMessage(content=(TextContent(text=given.message),), timestamp=at)
+    return dispatch_signal(
+        key=submission.key,
+        session=submission.session,
+        dispatch_id=submission.dispatch_id or "",
+        accepted_at=iso(submission.accepted_at),
+        input=given.input,
+        at_ms=at,
+    )
+
+
+def _merges(pending: Pending, agent: ResolvedAgent) -> bool:
+    """Messages merge when they ask for it, or when the agent waits for the end of a burst of them."""
+    submission = pending.submission
+    if submission.kind != "direct":
+        return False
+    return submission.policy == "merge" or (agent.debounce is not None and submission.policy == "queue")

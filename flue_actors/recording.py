@@ -1,0 +1,116 @@
+"""The writes of one attempt, in their order, and patience with a store that cannot be written for a while.
+
+What a turn has come to stays in memory: while the store refuses for want of space the turn waits, and then writes what it
+has, so nothing is asked of a model or a tool twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from flue_actors.errors import StoreError, StoreUnavailableError
+from flue_actors.services import Services
+from flue_actors.storage import Committed, Op
+
+logger = logging.getLogger("flue_actors.recording")
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+"""Seconds before what an unavailable store refused is written again; each pause is twice the one before."""
+
+
+class Recording:
+    """Writes through the store, in order. Tools that run side by side share one.
+
+    Args:
+        paused: Called with the store's error each time it cannot be written.
+    """
+
+    __slots__ = ("_open", "_paused", "_services")
+
+    def __init__(self, services: Services, paused: Callable[[StoreUnavailableError], None]) -> None:
+        self._services = services
+        self._paused = paused
+        self._open: list[_Write] = []  # what is not known to be durable, in order
+
+    def write(self, *ops: Op) -> None:
+        """Enqueue a write; the next `commit` answers for it too."""
+        self._open.append(_Write(ops, self._enqueue(ops)))
+
+    async def commit(self, *ops: Op) -> None:
+        """Make a write, and all before it, durable. Waits while the store is unavailable.
+
+        Raises:
+            StoreError: Refused. Of several failures the first one, which is why the others were refused.
+        """
+        self.write(*ops)
+        await self._durable(self._open[-1])
+
+    async def conclude(self, *ops: Op) -> None:
+        """`commit` for the write that decides the outcome: a cancellation while it is written comes too late."""
+        self.write(*ops)
+        write = self._open[-1]
+        await _done(write.future)
+        await self._durable(write)
+
+    async def try_once(self, *ops: Op) -> bool:
+        """`conclude` without patience: False when the store does not take it now."""
+        self.write(*ops)
+        await _done(self._open[-1].future)
+        return all(write.error() is None for write in self._open)
+
+    async def _durable(self, write: "_Write") -> None:
+        pause = FIRST_PAUSE
+        while True:
+            future = write.future
+            if not future.done():
+                with suppress(StoreError):
+                    await asyncio.shield(future)
+                if write.future is not future:
+                    continue  # written again, for another one's sake
+            failed = self._first_failure(write)
+            if failed is None:
+                return
+            if not isinstance(failed, StoreUnavailableError):
+                raise failed
+            logger.warning("the store cannot be written; tried again in %g s", pause)
+            self._paused(failed)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            self._write_again()
+
+    def _first_failure(self, last: "_Write") -> BaseException | None:
+        """Of the writes up to ``last``, all of which are done; forgets those that are durable."""
+        place = self._open.index(last) + 1 if last in self._open else 0
+        failed = [write for write in self._open[:place] if write.error() is not None]
+        self._open[:place] = failed
+        return failed[0].error() if failed else None
+
+    def _write_again(self) -> None:
+        for write in self._open:
+            if write.error() is not None:
+                write.future = self._enqueue(write.ops)
+
+    def _enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[Committed]":
+        return self._services.store.commit(self._services.fence, *ops)
+
+
+class _Write:
+    __slots__ = ("future", "ops")
+
+    def __init__(self, ops: tuple[Op, ...], future: "asyncio.Future[Committed]") -> None:
+        self.ops = ops
+        self.future = future
+
+    def error(self) -> BaseException | None:
+        """What it failed with; None as long as it has not."""
+        return self.future.exception() if self.future.done() else None
+
+
+async def _done(write: "asyncio.Future[Committed]") -> None:
+    """Wait for it, whatever comes of it and whoever wants us to stop."""
+    while not write.done():
+        with suppress(asyncio.CancelledError, StoreError):
+            await asyncio.shield(write)

@@ -1,0 +1,70 @@
+"""Performs what `conversation.frozen` decides: the system prompt of a session, kept unchanged over months."""
+
+from flue_actors.conversation.frozen import encode_frozen, freeze
+from flue_actors.conversation.prompts import instance_text, instructions_signal
+from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.ids import AgentKey
+from flue_actors.messages import SignalMessage
+from flue_actors.services import Services
+from flue_actors.session import Session
+from flue_actors.storage import PutKv
+
+
+class SystemPrompt:
+    """The system prompt of one session, for one operation."""
+
+    __slots__ = ("_services", "_session")
+
+    def __init__(self, services: Services, session: Session) -> None:
+        self._services = services
+        self._session = session
+
+    def freeze(self, agent: ResolvedAgent, now_ms: int) -> tuple[list[PutKv], SignalMessage | None]:
+        """What has to be written for the next turn, and what has to be told to the model, if the definition changed."""
+        session = self._session
+        decided = freeze(session.frozen, agent, instance_text(session.key, now_ms))
+        if not decided.changed:
+            return [], None
+        frozen = session.frozen = decided.frozen
+        writes = [PutKv(key=session.key, kind="frozen", name=session.name, body=encode_frozen(frozen))]
+        if frozen.system_id == agent.instructions_id:
+            session.system = None
+            if agent.shared and frozen.system_id not in self._services.shared_texts:
+                self._services.shared_texts.add(frozen.system_id)
+                writes.append(
+                    PutKv(
+                        key=_shared(session.key), kind="frozen", name=frozen.system_id, body=agent.instructions.encode()
+                    )
+                )
+        return writes, instructions_signal(agent.instructions, now_ms) if decided.told else None
+
+    async def load(self, agent: ResolvedAgent) -> None:
+        """Make sure the instructions that were frozen are at hand.
+
+        Raises:
+            StoreError: The store refused.
+        """
+        session = self._session
+        frozen = session.frozen
+        if frozen is None or frozen.system_id == agent.instructions_id:
+            session.system = None
+        elif session.system is None:
+            stored = None
+            if frozen.system is None:
+                stored = (await self._services.store.kv(_shared(session.key), "frozen")).get(frozen.system_id)
+            session.system = frozen.system if stored is None else stored.decode()
+
+    def instructions(self, agent: ResolvedAgent) -> str:
+        """The instructions as the model has them in its cache."""
+        return agent.instructions if self._session.system is None else self._session.system
+
+    @property
+    def instance_text(self) -> str:
+        """The part about the instance."""
+        frozen = self._session.frozen
+        return "" if frozen is None else frozen.instance_text
+
+
+def _shared(key: AgentKey) -> AgentKey:
+    """Where an agent's own texts are: no instance has a blank id."""
+    return AgentKey(key.agent, "")
