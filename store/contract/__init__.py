@@ -8,7 +8,17 @@ A check gets a function that makes an unopened store. Each call of one check mus
 the same file; for a store that lives in memory the same object), each check to data of its own. No test framework needed.
 """
 
-from flue_actors.store.contract.checks import CHECKS
+from typing import Final
+
+from flue_actors.store.contract import admission, attempts, commits, content, journals, ownership, removing
 from flue_actors.store.contract.records import Check, Make
 
 __all__ = ["CHECKS", "Check", "Make"]
+
+CHECKS: Final[tuple[Check, ...]] = tuple(
+    value
+    for room in (admission, attempts, commits, content, journals, ownership, removing)
+    for name, value in sorted(vars(room).items())
+    if name.startswith("check_")
+)
+"""One check, or more, for each sentence of the contract."""

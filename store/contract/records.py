@@ -4,17 +4,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from msgspec.structs import replace
+
 from flue_actors.errors import FencedError
 from flue_actors.ids import AgentKey
 from flue_actors.storage import (
+    Admit,
     Append,
     Claim,
     Entry,
     Fence,
     Op,
+    Requeue,
     Settle,
     Store,
     Submission,
+    WriteJournal,
 )
 
 Make = Callable[[], Store]
@@ -22,6 +27,8 @@ Check = Callable[[Make], Awaitable[None]]
 
 KEY: Final = AgentKey("joke-teller", "user/1 ü")
 OTHER: Final = AgentKey("joke-teller", "user/2")
+NOBODY: Final[tuple[list[AgentKey], AgentKey | None]] = ([], None)
+"""`Store.idle` at the end."""
 
 
 def submission(name: str = "sub_1", key: AgentKey = KEY, session: str = "default") -> Submission:
@@ -50,9 +57,33 @@ def claim(name: str = "sub_1", attempt: int = 1) -> Claim:
     return Claim(submission_id=name, attempt=attempt, at=3_000, deadline=9_000, version="v1", fingerprint="f1")
 
 
+def journal(name: str = "sub_1", attempt: int = 1, body: bytes = b"Once upon", spent_ms: int = 20) -> WriteJournal:
+    """A piece of a reply."""
+    return WriteJournal(
+        submission_id=name, attempt=attempt, kind="text", name="turn_1", body=body, after=1, spent_ms=spent_ms
+    )
+
+
+def requeue(name: str = "sub_1", attempt: int = 1, spent_ms: int = 50) -> Requeue:
+    """A graceful stop."""
+    return Requeue(submission_id=name, attempt=attempt, spent_ms=spent_ms)
+
+
+def keyed(name: str, idempotency_key: str, key: AgentKey = KEY, session: str = "default") -> Admit:
+    """An admission whose sender gave it a name."""
+    return Admit(replace(submission(name, key, session), idempotency_key=idempotency_key))
+
+
 def settle(name: str = "sub_1", attempt: int = 1) -> Settle:
     """A good end."""
     return Settle(submission_id=name, attempt=attempt, outcome="completed", at=4_000, result=b'"done"')
+
+
+async def held(store: Store, name: str = "sub_1") -> Submission:
+    """The submission, which is there."""
+    found = await store.submission(name)
+    assert found is not None, name
+    return found
 
 
 @asynccontextmanager
