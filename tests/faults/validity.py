@@ -68,8 +68,6 @@ def _whole(entries: Sequence[Entry], unsettled: Collection[str]) -> Iterator[str
             yield f"entry {entry.seq}: stands before the results of {', '.join(open_calls)}"
             open_calls = {}
         if isinstance(message, AssistantMessage):
-            if not message.content:
-                yield f"entry {entry.seq}: an empty reply"
             open_calls = {call.id: entry.submission_id or "" for call in tool_calls_of(message)}
     for call_id, owner in open_calls.items():
         if owner not in unsettled:
