@@ -1,11 +1,10 @@
 """``GET /agents/{name}/{id}/submissions/{submission}``: an accepted input and what became of it."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from flue_actors.agent_ref import AgentRef
-from flue_actors.errors import TurnError
+from flue_actors.errors import InterruptedTurnError, TurnError
 from flue_actors.gateway.queries import seconds
 from flue_actors.gateway.resources.call import Call
 
@@ -24,6 +23,15 @@ async def submission(call: Call) -> None:
 
 
 async def _outcome(agent: AgentRef, submission_id: str, patience: float) -> None:
-    with suppress(TimeoutError, TurnError):  # an outcome like any other, or the server stops: either is answered
+    """Wait for it at most so long.
+
+    Raises:
+        InterruptedTurnError: The server stops; it is worked on at the next start.
+    """
+    try:
         async with asyncio.timeout(patience):
             await agent.wait(submission_id)
+    except InterruptedTurnError:
+        raise
+    except (TimeoutError, TurnError):
+        pass  # there is none yet, or one like any other

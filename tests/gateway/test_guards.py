@@ -19,7 +19,7 @@ from tests.helpers.http import connected, exchange, prompt, request
 
 def spelled(tail: tuple[bytes | None, ...], parameter: str = "thing") -> str:
     """A path of the route table, below the id."""
-    return "".join(f"/{parameter if segment is ANY else segment.decode()}" for segment in tail)
+    return "".join(f"/{parameter if segment is None else segment.decode()}" for segment in tail)
 
 
 ROUTE_TABLE = [(method, tail) for tail, route in ROUTES.items() for method in route.methods]

@@ -79,7 +79,7 @@ async def test_your_cors_middleware_covers_our_routes() -> None:
         )
         allowed = await exchange(house.address, preflight)
         answer = await exchange(house.address, prompt("/agents/echo/me", "hi", "origin: https://a.test"))
-    assert (allowed.status, allowed.headers["access-control-allow-methods"]) == (204, "POST")
+    assert (allowed.status, allowed.headers["access-control-allow-methods"]) == (204, "POST, DELETE")
     assert answer.headers["access-control-allow-origin"] == "*"
 
 

@@ -98,13 +98,64 @@ async def test_who_waits_for_a_runtime_that_goes_on_is_told_that_the_server_goes
         assert rt.snapshot().pending == 1
 
 
-async def test_nothing_that_was_accepted_is_left_without_an_outcome() -> None:
+async def test_what_was_not_finished_is_kept_its_caller_told_where_and_answered_after_the_next_start() -> None:
     store = memory_store()
-    async with serving_house(settings=BRIEF, store=store) as house, connected(house.address) as stream:
+    async with (
+        serving_house(settings=BRIEF, store=store) as house,
+        connected(house.address) as running,
+        connected(house.address) as queued,
+    ):
+        await running.send(prompt(HERE, "wait 1"))
+        await eventually(lambda: house.runtime.snapshot().actors.running)
+        await queued.send(prompt(HERE, "hi"))
+        await eventually(lambda: house.runtime.snapshot().pending == 2)
+        await stop(house)
+        answers = [await running.reply(), await queued.reply()]
+    assert [(each.status, each.error, each.headers["retry-after"]) for each in answers] == [
+        (503, "interrupted", "1")
+    ] * 2
+    places = [each.json["error"]["meta"] for each in answers]
+    assert [set(each) for each in places] == [{"submissionId", "offset"}] * 2
+    assert "no need to send it again" in answers[0].json["error"]["details"]
+    async with serving_house(store=store) as house:
+        found = [
+            await exchange(house.address, request("GET", f"{HERE}/submissions/{each['submissionId']}?wait=10"))
+            for each in places
+        ]
+    assert [each.json["outcome"] for each in found] == ["completed"] * 2
+
+
+async def test_who_watches_what_was_not_finished_is_told_where_to_go_on() -> None:
+    store = memory_store()
+    async with (
+        serving_house(settings=BRIEF, store=store) as house,
+        connected(house.address) as stream,
+        talking(house, "s") as socket,
+    ):
         await stream.send(prompt(HERE, "hang", SSE))
         await stream.head()
+        await ask(socket, "r", "hang")
+        await eventually(lambda: house.runtime.snapshot().actors.running == 2)
+        await stop(house)
+        event, _, data = parse(b"".join(await stream.chunks()))[-1]
+        frame = await outcome(socket, "r")
+        assert await close_code(socket) == 1001
+    assert (event, data["error"]["type"], frame["error"]["type"]) == ("error", "interrupted", "interrupted")
     await store.open()
-    assert await store.unsettled() == []
+    kept = [row.id for row in await store.unsettled()]
+    assert [each["error"]["meta"]["submissionId"] for each in (data, frame)] == kept
+    assert all("offset" in each["error"]["meta"] for each in (data, frame))
+
+
+async def test_who_waits_for_an_outcome_is_answered_when_the_server_stops() -> None:
+    async with serving_house(settings=BRIEF) as house, connected(house.address) as waiting:
+        accepted = await exchange(house.address, prompt(HERE, "hang", "prefer: respond-async"))
+        await waiting.send(request("GET", accepted.headers["location"] + "?wait=60"))
+        await eventually(lambda: house.server.server_state.tasks)
+        await stop(house)
+        reply = await waiting.reply()
+    assert (reply.status, reply.error, reply.headers["retry-after"]) == (503, "interrupted", "1")
+    assert reply.json["error"]["meta"]["submissionId"] == accepted.json["submissionId"]
 
 
 async def test_a_started_runtime_stays_its_owners() -> None:
