@@ -19,12 +19,12 @@ class Party:
     __slots__ = ("members",)
 
     def __init__(self, host: Pending) -> None:
-        joined = [
-            each for each in host.instance.of(host.submission.session) if each.submission.host == host.submission_id
-        ]
-        for each in joined:
-            each.join(host)
-        self.members = [host, *joined]
+        self.members = [host]
+        if host.resumed:
+            for each in host.instance.of(host.submission.session):
+                if each.submission.host == host.submission_id:
+                    each.join(host)
+                    self.members.append(each)
 
     @property
     def host(self) -> Pending:
