@@ -14,6 +14,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from flue_actors.errors import StoreUnavailableError
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _PATIENCE: Final = 0.05
 """Seconds that one try waits for readers, with commits waiting behind it, and that lie between two tries."""
 _TRIES: Final = 200
+_AT_ONCE: Final = 500
+"""Pages overwritten between two commits, which takes about 5 ms."""
 _COUNT: Final = """
     INSERT INTO meta VALUES ('erasures', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1"""
 """SQLite does not sync the log that it emptied, so a power loss would bring it back: the next commit does, if it changes
@@ -46,7 +49,8 @@ async def overwrite(run: Run, pages: Pages) -> None:
     """
     await _repeat(run, _empty_log)
     unclean = await asyncio.to_thread(pages.unclean)
-    await _repeat(run, lambda db: _wipe(db, pages, unclean))
+    for start in range(0, len(unclean) or 1, _AT_ONCE):
+        await _repeat(run, partial(_wipe, pages, unclean[start : start + _AT_ONCE]))
 
 
 async def _repeat(run: Run, attempt: Callable[[sqlite3.Connection], bool]) -> None:
@@ -62,7 +66,7 @@ def _empty_log(db: sqlite3.Connection) -> bool:
         return checkpoint(db)
 
 
-def _wipe(db: sqlite3.Connection, pages: Pages, numbers: list[int]) -> bool:
+def _wipe(pages: Pages, numbers: list[int], db: sqlite3.Connection) -> bool:
     if not _empty_log(db):
         return False
     db.execute("BEGIN IMMEDIATE")

@@ -68,6 +68,8 @@ def connect(path: str, durability: Durability) -> sqlite3.Connection:
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # first: switching to WAL may have to wait
         version = _format_version(db)
         _settings(db, durability)
+        if version == 1:
+            db.execute("VACUUM")  # written without secure_delete: what was deleted may still be there
         _migrate(db, version)
     except BaseException:
         db.close()

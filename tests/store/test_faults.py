@@ -3,11 +3,8 @@
 import asyncio
 import gc
 import logging
-import resource
 import sqlite3
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from flue_actors.storage import Admit, Append, Claim, Committed, Entry, PutKv, S
 from flue_actors.store import sqlite
 from flue_actors.store.schema import connect
 from flue_actors.store.writer import Writer
+from tests.store.faulty import no_file_longer_than
 from tests.store.inputs import KEY, append
 
 MIB = b"x" * 1_048_576
@@ -220,14 +218,3 @@ def pages(db: sqlite3.Connection, most: int) -> None:
 
 def entries(db: sqlite3.Connection) -> int:
     return db.execute("SELECT count(*) FROM entries").fetchone()[0]
-
-
-@contextmanager
-def no_file_longer_than(size: int) -> Generator[None]:
-    """What a quota does: writing beyond it is an error of the file system."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

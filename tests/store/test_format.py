@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from flue_actors.errors import ConfigError, StoreFormatError, StoreUnavailableError
+from flue_actors.errors import ConfigError, StoreError, StoreFormatError, StoreUnavailableError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import FORMAT_VERSION, Append, Entry, Submission
+from flue_actors.storage import FORMAT_VERSION, Append, Claim, Entry, Erase, JournalRow, Settle, Submission
 from flue_actors.store import sqlite
 from flue_actors.store.schema import APPLICATION_ID, MIGRATIONS, Durability
 
@@ -103,11 +103,9 @@ def test_every_format_version_has_its_migration_and_its_golden_file() -> None:
     assert [file.stem for file in GOLDEN] == [f"v{version}" for version in range(1, FORMAT_VERSION + 1)]
 
 
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda file: file.stem)
-async def test_a_file_of_every_released_version_opens_with_its_content(golden: Path, tmp_path: Path) -> None:
-    path = tmp_path / "flue.db"
-    execute(path, golden.read_text())
-    execute(path, f"PRAGMA application_id = {APPLICATION_ID}")  # a dump does not hold it
+@pytest.mark.parametrize("version", [file.stem for file in GOLDEN])
+async def test_a_file_of_every_released_version_opens_with_its_content(version: str, tmp_path: Path) -> None:
+    path = golden(tmp_path, version)
     store = sqlite(path)
     fence = await store.open()
     assert [found.id for found in await store.unsettled()] == ["sub_2", "sub_3"]
@@ -120,6 +118,64 @@ async def test_a_file_of_every_released_version_opens_with_its_content(golden: P
     await store.commit(fence, Append(key=KEY, session="default", entries=(last,)))
     await store.close()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_a_file_of_version_1_is_brought_up_to_date_in_one_step_or_not_at_all(tmp_path: Path) -> None:
+    path = golden(tmp_path, "v1")
+    execute(path, "CREATE TABLE journal(x)")  # in the way of the last of the statements
+    with pytest.raises(StoreError):
+        await sqlite(path).open()
+    assert query(path, "SELECT value FROM meta WHERE key = 'format_version'") == [(1,)]
+    assert "excused" not in {row[1] for row in query(path, "PRAGMA table_info(submissions)")}
+    execute(path, "DROP TABLE journal")
+    store = sqlite(path)
+    await store.open()
+    await store.close()
+    assert query(path, "SELECT value FROM meta WHERE key = 'format_version'") == [(FORMAT_VERSION,)]
+
+
+async def test_what_version_1_had_is_worked_on_and_erased(tmp_path: Path) -> None:
+    path = golden(tmp_path, "v1")
+    store = sqlite(path)
+    fence = await store.open()
+    running = await store.submission("sub_2")
+    assert running is not None
+    assert (running.policy, running.excused, running.spent_ms, running.abort) == ("queue", 0, 0, None)
+    await store.commit(fence, Claim(submission_id="sub_2", attempt=2, at=9))
+    await store.commit(fence, Settle(submission_id="sub_2", attempt=2, outcome="completed", at=10))
+    await store.commit(fence, Erase(key=KEY))
+    assert [await store.submission(f"sub_{n}") for n in (1, 2, 3)] == [None] * 3
+    await store.close()
+    assert query(path, "SELECT count(*) FROM submissions") == [(0,)]
+
+
+async def test_what_version_1_had_deleted_is_gone_for_good(tmp_path: Path) -> None:
+    path = golden(tmp_path, "v1")
+    canary = "<CANARY>" * 100
+    execute(
+        path,
+        f"""PRAGMA secure_delete = OFF;
+        INSERT INTO kv VALUES (1, 'state', 'n', '{canary}'), (1, 'state', 'o', 1);
+        DELETE FROM kv WHERE name = 'n';""",
+    )
+    assert canary.encode() in path.read_bytes()
+    store = sqlite(path)
+    await store.open()
+    await store.close()
+    assert b"CANARY" not in path.read_bytes()
+
+
+async def test_version_2_keeps_all_that_it_knows(tmp_path: Path) -> None:
+    store = sqlite(golden(tmp_path, "v2"))
+    await store.open()
+    running = await store.submission("sub_2")
+    assert running is not None
+    assert (running.status, running.attempt, running.excused, running.spent_ms) == ("running", 2, 1, 7)
+    assert (running.started_at, running.host, running.abort) == (6, "sub_1", "aborted")
+    assert (running.policy, running.idempotency_key) == ("steer", "order 2")
+    piece = JournalRow(kind="text", name="turn_1", body=b"Once", after=2, spent_ms=9, attempt=2)
+    assert await store.journal("sub_2") == [piece]
+    await store.close()
 
 
 async def test_unsettled_reads_only_what_is_open(tmp_path: Path) -> None:
@@ -156,6 +212,13 @@ async def made(folder: Path) -> Path:
     await store.open()
     await store.close()
     return folder / "flue.db"
+
+
+def golden(folder: Path, version: str) -> Path:
+    path = folder / "flue.db"
+    execute(path, (Path(__file__).parent / "golden" / f"{version}.sql").read_text())
+    execute(path, f"PRAGMA application_id = {APPLICATION_ID}")  # a dump does not hold it
+    return path
 
 
 def execute(path: Path, script: str) -> None:

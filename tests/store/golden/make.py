@@ -9,14 +9,26 @@ import tempfile
 from pathlib import Path
 
 from flue_actors.ids import AgentKey
-from flue_actors.storage import FORMAT_VERSION, Admit, Append, Claim, Entry, PutKv, Settle, Submission
+from flue_actors.storage import (
+    FORMAT_VERSION,
+    Admit,
+    Append,
+    Claim,
+    Entry,
+    PutKv,
+    RequestAbort,
+    Requeue,
+    Settle,
+    Submission,
+    WriteJournal,
+)
 from flue_actors.store import sqlite
 
 KEY = AgentKey("joke-teller", "user-1")
 
 
 async def fill(path: Path) -> None:
-    """One settled, one running and one queued input, two entries, one value."""
+    """One settled, one running and one queued input, two entries, one value, a journal."""
     store = sqlite(path)
     fence = await store.open()
     for n in (1, 2, 3):
@@ -28,6 +40,8 @@ async def fill(path: Path) -> None:
             payload=b'{"message":"hi"}',
             accepted_at=n,
             principal=b'{"subject":"u"}',
+            policy="steer",
+            idempotency_key=f"order {n}",
         )
         await store.commit(fence, Admit(new))
     rows = tuple(
@@ -39,7 +53,14 @@ async def fill(path: Path) -> None:
     await store.commit(
         fence, Settle(submission_id="sub_1", attempt=1, outcome="completed", at=5, result=b'{"text":"ha"}')
     )
-    await store.commit(fence, Claim(submission_id="sub_2", attempt=1, at=6))
+    await store.commit(
+        fence, Claim(submission_id="sub_2", attempt=1, at=6), Requeue(submission_id="sub_2", attempt=1, spent_ms=7)
+    )
+    await store.commit(fence, Claim(submission_id="sub_2", attempt=2, at=8, host="sub_1"))
+    piece = WriteJournal(
+        submission_id="sub_2", attempt=2, kind="text", name="turn_1", body=b"Once", after=2, spent_ms=9
+    )
+    await store.commit(fence, piece, RequestAbort(submission_ids=("sub_2",), reason="aborted"))
     await store.commit(fence, PutKv(key=KEY, kind="state", name="mood", body=b'"good"'))
     await store.close()
 
