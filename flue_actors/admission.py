@@ -6,6 +6,7 @@ not on the sender: a sender who leaves in the middle leaves a whole submission o
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import ceil
 from typing import Final
 
@@ -19,6 +20,8 @@ from flue_actors.errors import (
     OverloadedError,
     QueueFullError,
     SessionBusyError,
+    StoreError,
+    StoreUnavailableError,
     SubmissionConflictError,
 )
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
@@ -126,7 +129,9 @@ class Admission:
         def recorded(write: "asyncio.Future[Committed]") -> None:
             error = write.exception()
             known = None
-            if error is not None or (known := write.result().known) is not None:
+            if isinstance(error, StoreUnavailableError):
+                asyncio.ensure_future(self._make_sure(pending))
+            elif error is not None or (known := write.result().known) is not None:
                 pending.refuse()
             else:
                 self._let_in(pending, write.result(), replaced, reason)
@@ -143,6 +148,16 @@ class Admission:
         except asyncio.CancelledError:
             pending.unwatch()
             raise
+
+    async def _make_sure(self, pending: Pending) -> None:
+        """The store could not say whether it kept an input. Its sender was told no; what was kept is worked on."""
+        row = None
+        with suppress(StoreError):
+            row = await self._services.store.submission(pending.submission_id)
+        if row is None or row.status == "settled":
+            pending.refuse()
+        else:
+            self._let_in(pending, Committed(seq=row.seq, last_seq=1), (), "")
 
     def _let_in(self, pending: Pending, admitted: Committed, replaced: Sequence[Pending], reason: str) -> None:
         pending.submission = msgspec.structs.replace(pending.submission, seq=admitted.seq)
@@ -166,10 +181,12 @@ class Admission:
         row = await self._services.store.submission(known)
         if row is None:
             raise OverloadedError("The message with this idempotency key is being removed.", retry_after=1)
-        earlier = self._instances.keyed(row.key, row.session, how.idempotency_key or "")
-        if row.status != "settled" and earlier is not None:
-            return _attach(earlier, payload, how)
         _check_same(row, payload)
+        earlier = self._instances.keyed(row.key, row.session, how.idempotency_key or "")
+        if row.status != "settled":
+            if earlier is None or not earlier.submission.seq:
+                raise OverloadedError("The message with this idempotency key is being looked for.", retry_after=1)
+            return _attach(earlier, payload, how)
         return Settled(row, watch=how.watch)
 
     def _check_room(self, key: AgentKey, session: str, how: Sending) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from flue_actors.actors import Actor, Address
 from flue_actors.conversation.resumption import Resumption, resumption
 from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.emitting import Position
 from flue_actors.errors import (
     AbortedError,
     AttemptsExhaustedError,
@@ -83,6 +84,7 @@ class AgentActor(Actor):
         self._key = AgentKey(address.kind, address.id)
         self._host = host
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._positions: dict[str, Position] = {}  # of sessions that have to be read anew
         self._lanes = False
 
     def lane_of(self, message: Pending | Forget) -> Hashable | None:
@@ -131,7 +133,10 @@ class AgentActor(Actor):
             if self.context.fenced or self.context.interrupted is not None:
                 raise
             return await self._look_again(operation.members if operation is not None else [pending])
-        except BaseException:
+        except BaseException as error:
+            if operation is None and pending.resumed and isinstance(error, asyncio.CancelledError):
+                session, past = await self._open(pending)  # there is something to leave in order
+                await self._cancelled(Operation(services, session, pending, past))
             self._forget(pending.submission.session)  # what is in memory may be no longer what is stored
             raise
 
@@ -160,11 +165,7 @@ class AgentActor(Actor):
         except Boundary:
             await self._requeue(operation)
         except asyncio.CancelledError:
-            error = self.context.interrupted or InternalError()
-            if isinstance(error, InterruptedTurnError) or self._host.services.stopping():
-                await self._requeue(operation)
-            else:
-                await self._settle(operation, error)
+            await self._cancelled(operation)
             raise
         except StoreError:
             raise
@@ -173,6 +174,13 @@ class AgentActor(Actor):
         except Exception as error:
             logger.exception("submission %s of %s failed", pending.submission_id, self._key)
             await self._settle(operation, InternalError(dev=repr(error)))
+
+    async def _cancelled(self, operation: Operation) -> None:
+        error = self.context.interrupted or InternalError()
+        if isinstance(error, InterruptedTurnError) or self._host.services.stopping():
+            await self._requeue(operation)
+        else:
+            await self._settle(operation, error)
 
     async def _settle(self, operation: Operation, error: FlueError) -> None:
         if isinstance(error, ConfigError):
@@ -239,15 +247,16 @@ class AgentActor(Actor):
         return session
 
     def _keep(self, session: Session) -> None:
+        session.position = self._positions.pop(session.name, session.position)  # no offset is used twice
         self._sessions[session.name] = session
         if len(self._sessions) > SESSIONS_IN_MEMORY:
             self._sessions.popitem(last=False)
 
     def _forget(self, name: str | None) -> None:
-        if name is None:
-            self._sessions.clear()
-        else:
-            self._sessions.pop(name, None)
+        for each in list(self._sessions) if name is None else [name]:
+            session = self._sessions.pop(each, None)
+            if session is not None:
+                self._positions[each] = session.position
 
     def _adopt(self, agent: ResolvedAgent) -> None:
         """The configuration says whether sessions run side by side; what waits is looked at anew when that changes."""

@@ -9,7 +9,7 @@ from typing import Any
 from flue_actors.actors import ActorSystem
 from flue_actors.agent_actor import Forget
 from flue_actors.backlog import Backlog
-from flue_actors.errors import FlueError, InternalError, StoreError, TurnError
+from flue_actors.errors import FlueError, InternalError, StoreUnavailableError, TurnError
 from flue_actors.ids import AgentKey
 from flue_actors.services import Services
 from flue_actors.settling import aborted, keep_for_next_start, settle_unworked
@@ -97,7 +97,7 @@ class Delivery:
         """What a submission that its actor could not settle is settled with."""
         if pending.abort is not None:
             return aborted(pending.abort)
-        if isinstance(error, TurnError | StoreError):
+        if isinstance(error, TurnError | StoreUnavailableError):
             return error
         if error is not None:
             logger.error("an accepted input could not be worked on", exc_info=error)

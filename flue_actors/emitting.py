@@ -24,8 +24,9 @@ class Position:
 
     def durable(self, seq: int) -> str:
         """The offset of the event that was committed with entry ``seq``."""
-        self.seq = seq
-        self.n = 0
+        if seq != self.seq:
+            self.seq = seq
+            self.n = 0
         return f"{seq}-0"
 
     def ephemeral(self) -> str:

@@ -37,7 +37,7 @@ from flue_actors.services import Services
 logger = logging.getLogger("flue_actors.models")
 
 Journal = Callable[[str, str], None]
-"""Keeps (turn id, more text of its reply)."""
+"""Keeps (turn id, a slash and the place in its reply; the text there)."""
 
 JOURNAL_SECONDS: Final = 1.0
 JOURNAL_BYTES: Final = 8 * 1024
@@ -117,7 +117,7 @@ class ModelCall:
             started = asyncio.get_running_loop().time()
             self._announce(request, turn_id)
             if self._partial is not None and self._partial.saved:
-                self._journal(turn_id, "")  # what is journaled of the failed try is void
+                self._journal(f"{turn_id}/0", "")  # what is journaled of the failed try is void
             self._partial = partial = _Partial(turn_id, self._journal)
             try:
                 message = await self._stream(request, partial)
@@ -304,6 +304,6 @@ class _Partial:
         if not self._unsaved:
             return
         text = "".join(self.text[self.saved :])
+        self._journal(f"{self.turn_id}/{self.saved}", text)
         self.saved = len(self.text)
         self._unsaved = 0
-        self._journal(self.turn_id, text)

@@ -198,10 +198,10 @@ class Operation:
         record.claimed = True
         await record.recording.commit(*claims, record.append(*[entry for entry, _ in left], resumed, *signal))
         await self._system.load(agent)
-        self._announce()
         for each in left:
             record.show(each)
         record.emitter.emit(events.StreamInterrupted, durable=resumed.seq, attempt=body.attempt, kept=body.kept)
+        self._announce()
         if again:
             await tools.run(again)
             self._at_boundary(agent)
@@ -252,6 +252,7 @@ class Operation:
             timeout=agent.tool_timeout or self._services.settings.tool_timeout,
             record=self._record_result,
             steps=Steps(self._past.steps, self._record.journal_step),
+            existed=self._session.transcript.answered,
         )
 
     async def _record_result(self, _: ToolCall, result: ToolResultMessage) -> None:

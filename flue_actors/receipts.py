@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from flue_actors.agent_ref import SubmissionInfo
 from flue_actors.clock import iso
-from flue_actors.errors import InternalError, TurnError, turn_error
+from flue_actors.errors import InternalError, InterruptedTurnError, TurnError, turn_error
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, OperationError, PromptResult, PublicError
 from flue_actors.ids import DEFAULT_HARNESS
 from flue_actors.observing import Feed, Subscription
@@ -34,6 +34,12 @@ def error_of(row: Submission) -> TurnError:
     shown = _UNKNOWN if row.error is None else _decode_error(row.error)
     details = shown.details if shown.details is not UNSET else ""
     return turn_error(shown.type, shown.message, details, None if shown.meta is UNSET else shown.meta)
+
+
+def kept(submission_id: str, offset: str = "0-0") -> InterruptedTurnError:
+    """What is said of an input that the next start works on; its events are behind ``offset``."""
+    details = "It is kept, and worked on when the server starts again. There is no need to send it again."
+    return InterruptedTurnError(details=details, meta={"submissionId": submission_id, "offset": offset})
 
 
 def info(row: Submission) -> SubmissionInfo:

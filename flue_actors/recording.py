@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from flue_actors.errors import StoreError, StoreUnavailableError
+from flue_actors.errors import FencedError, StoreError, StoreUnavailableError
 from flue_actors.services import Services
-from flue_actors.storage import Committed, Op
+from flue_actors.storage import Append, Committed, Op
 
 logger = logging.getLogger("flue_actors.recording")
 
@@ -73,36 +73,51 @@ class Recording:
             failed = self._first_failure(write)
             if failed is None:
                 return
-            if not isinstance(failed, StoreUnavailableError):
-                raise failed
+            error = failed.error()
+            if isinstance(error, FencedError) and failed.uncertain and await self._was_kept(failed):
+                self._open.remove(failed)
+                continue
+            if not isinstance(error, StoreUnavailableError):
+                raise error or FencedError
             logger.warning("the store cannot be written; tried again in %g s", pause)
-            self._paused(failed)
+            self._paused(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             self._write_again()
 
-    def _first_failure(self, last: "_Write") -> BaseException | None:
+    def _first_failure(self, last: "_Write") -> "_Write | None":
         """Of the writes up to ``last``, all of which are done; forgets those that are durable."""
         place = self._open.index(last) + 1 if last in self._open else 0
         failed = [write for write in self._open[:place] if write.error() is not None]
         self._open[:place] = failed
-        return failed[0].error() if failed else None
+        return failed[0] if failed else None
 
     def _write_again(self) -> None:
         for write in self._open:
-            if write.error() is not None:
+            if (error := write.error()) is not None:
+                write.uncertain = write.uncertain or isinstance(error, StoreUnavailableError)
                 write.future = self._enqueue(write.ops)
+
+    async def _was_kept(self, write: "_Write") -> bool:
+        """True when the store had kept what it said it could not: its entries are there."""
+        last = [op for op in write.ops if isinstance(op, Append) and op.entries][-1:]
+        for append in last:
+            entry = append.entries[-1]
+            stored = await self._services.store.entries(append.key, append.session, after=entry.seq - 1, limit=1)
+            return stored == [entry]
+        return False
 
     def _enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[Committed]":
         return self._services.store.commit(self._services.fence, *ops)
 
 
 class _Write:
-    __slots__ = ("future", "ops")
+    __slots__ = ("future", "ops", "uncertain")
 
     def __init__(self, ops: tuple[Op, ...], future: "asyncio.Future[Committed]") -> None:
         self.ops = ops
         self.future = future
+        self.uncertain = False  # it failed once, and may have been kept all the same
 
     def error(self) -> BaseException | None:
         """What it failed with; None as long as it has not."""

@@ -21,7 +21,7 @@ from flue_actors.definition.guards import Principal
 from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError, UnavailableError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
-from flue_actors.receipts import info, result_of
+from flue_actors.receipts import info, kept, result_of
 from flue_actors.storage import Entry, Store, Submission
 from flue_actors.submissions import DispatchInput, Input, LiveInstance, Pending, PromptInput
 
@@ -44,6 +44,11 @@ class RefHost(Protocol):
 
     async def erase(self, key: AgentKey, session: str | None = None) -> None:
         """Remove a session or an instance; see `removal.Removal.erase`."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """True from the beginning of the runtime's stop on."""
         ...
 
     def live(self, key: AgentKey) -> LiveInstance | None:
@@ -211,6 +216,7 @@ class LocalAgentRef(LocalSessionRef):
         Raises:
             SubmissionNotFoundError: As `submission`.
             TurnError: It was settled ``failed`` or ``aborted``.
+            InterruptedTurnError: The runtime stops; the input is kept.
         """
         submission_id = receipt if isinstance(receipt, str) else receipt.submission_id
         pending = self._pending(submission_id)
@@ -219,6 +225,8 @@ class LocalAgentRef(LocalSessionRef):
         row = await self._row(submission_id)
         if row.status == "settled":
             return result_of(row)
+        if self._host.draining:
+            raise kept(submission_id)
         raise UnavailableError("The agent of this message is not there.", details="It waits until the agent is back.")
 
     async def erase(self) -> None:

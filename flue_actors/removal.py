@@ -4,7 +4,7 @@ import asyncio
 
 from flue_actors.admission import Admission
 from flue_actors.delivery import Delivery
-from flue_actors.errors import FlueError
+from flue_actors.errors import ActorError, DrainingError, FlueError, InterruptedTurnError
 from flue_actors.ids import AgentKey
 from flue_actors.services import Services
 from flue_actors.storage import Erase
@@ -30,12 +30,13 @@ class Removal:
         """Abort and remove one session, or (None) the whole instance. Nothing of it is left when it returns.
 
         Raises:
+            DrainingError: The runtime stops.
             StoreError: Refused; what ran was aborted all the same.
         """
         self._admission.close(key)
         try:
             await self._abort(key, session)
-            await self._delivery.forget(key, session)
+            await self._forget(key, session)
             await self._services.store.commit(self._services.fence, Erase(key=key, session=session))
         finally:
             self._admission.reopen(key)
@@ -43,9 +44,19 @@ class Removal:
     async def _abort(self, key: AgentKey, session: str | None) -> None:
         while (live := self._instances.get(key)) is not None and (left := live.of(session)):
             await self._delivery.abort(left, "erased")
+            if self._services.stopping():
+                raise DrainingError
             for each in left:
                 try:
                     await each.result()
                 except FlueError:
                     await asyncio.sleep(0)
             await live.decided()
+
+    async def _forget(self, key: AgentKey, session: str | None) -> None:
+        try:
+            await self._delivery.forget(key, session)
+        except (ActorError, InterruptedTurnError) as error:
+            if self._services.stopping():
+                raise DrainingError from error
+            raise

@@ -16,12 +16,11 @@ from flue_actors.errors import (
     AbortedError,
     FencedError,
     FlueError,
-    InterruptedTurnError,
     StoreError,
     StoreUnavailableError,
 )
 from flue_actors.events import ErrorEvent, Idle, PublicError
-from flue_actors.receipts import error_of, result_of
+from flue_actors.receipts import error_of, kept, result_of
 from flue_actors.recording import FIRST_PAUSE, LONGEST_PAUSE
 from flue_actors.services import Services
 from flue_actors.storage import Settle, Submission
@@ -83,10 +82,7 @@ def tell_outcome(services: Services, pending: Pending, row: Submission | None) -
 
 def keep_for_next_start(services: Services, pending: Pending) -> None:
     """Leave an input in the store, and tell whoever waits for it."""
-    submission = pending.submission
-    details = "It is kept, and worked on when the server starts again. There is no need to send it again."
-    meta = {"submissionId": submission.id, "offset": pending.offset}
-    _end(services, pending, InterruptedTurnError(details=details, meta=meta))
+    _end(services, pending, kept(pending.submission_id, pending.offset))
 
 
 def _end(services: Services, pending: Pending, error: FlueError) -> None:

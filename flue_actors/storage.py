@@ -193,7 +193,7 @@ class WriteJournal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     Attributes:
         kind: ``text``: a piece of the reply that is being streamed; ``step``: the value of a durable tool's step.
-        name: ``text``: the turn's id. ``step``: the call's id, a slash, the step's name.
+        name: ``text``: the turn's id, a slash, the place of the piece. ``step``: the call's id, a slash, the step's name.
         after: The seq of the session's last entry when it was written.
         spent_ms: As in `Requeue`.
     """

@@ -101,9 +101,9 @@ class TurnRecord:
             self.emitter.emit(events.MessageStart, message=message)
         self.emitter.emit(events.MessageEnd, durable=entry.seq, message=message)
 
-    def journal_text(self, turn_id: str, text: str) -> None:
-        """Keep a piece of a long reply; not awaited."""
-        self._recording.write(self._journal("text", turn_id, text.encode()))
+    def journal_text(self, place: str, text: str) -> None:
+        """Keep a piece of a long reply (see `model_call.Journal`); not awaited."""
+        self._recording.write(self._journal("text", place, text.encode()))
 
     async def journal_step(self, name: str, value: bytes) -> None:
         """Keep the value of a durable tool's step. Raises StoreError."""

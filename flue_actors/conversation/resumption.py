@@ -81,9 +81,10 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_
 
 
 def _piece(rows: Sequence[JournalRow]) -> Piece | None:
-    """What the last try of the model call had streamed."""
+    """What the last try of the model call had streamed. A piece may have been written twice."""
     if not rows:
         return None
-    turn_id = rows[-1].name
-    text = b"".join([row.body for row in rows if row.name == turn_id]).decode()
+    turn_id, slash, _ = rows[-1].name.partition("/")
+    pieces = {row.name: row.body for row in rows if row.name.startswith(turn_id + slash)}
+    text = b"".join(pieces.values()).decode()
     return Piece(turn_id, text) if text.strip() else None
