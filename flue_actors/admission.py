@@ -25,7 +25,7 @@ from flue_actors.errors import (
     SubmissionConflictError,
 )
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
-from flue_actors.receipts import Settled
+from flue_actors.receipts import Settled, kept
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Committed, Op, RequestAbort, Submission
 from flue_actors.submissions import Attached, DispatchInput, Input, LiveInstances, Pending, encode_input
@@ -78,6 +78,7 @@ class Admission:
         """Record an input; returns when it is on disk.
 
         Raises:
+            InterruptedTurnError: It was admitted before, and the runtime stops.
             InvalidRequestError, SubmissionConflictError, SessionBusyError, QueueFullError, OverloadedError, StoreError:
                 Nothing was admitted.
         """
@@ -184,6 +185,8 @@ class Admission:
         _check_same(row, payload)
         earlier = self._instances.keyed(row.key, row.session, how.idempotency_key or "")
         if row.status != "settled":
+            if self._services.stopping():
+                raise kept(row.id)
             if earlier is None or not earlier.submission.seq:
                 raise OverloadedError("The message with this idempotency key is being looked for.", retry_after=1)
             return _attach(earlier, payload, how)
