@@ -1,7 +1,7 @@
 """Runs the tool calls of one reply: side by side, results in the order of the calls, nothing escapes.
 
 Whatever a tool does (raises, hangs, answers rubbish, raises SystemExit), the model gets a result that says so, and only
-that call is affected.
+that call is affected. Each result is recorded as soon as it is there, and shown after that.
 """
 
 import asyncio
@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from flue_actors import events
-from flue_actors.conversation.turn import error_result, refused, unknown_outcome
+from flue_actors.conversation.turn import error_result, refused, removed, unknown_outcome
 from flue_actors.definition.guards import Principal
+from flue_actors.definition.steps import ToolSteps
 from flue_actors.definition.tools import Level, LogSink, Tool, ToolContext, shown_text
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ToolError
@@ -29,20 +30,38 @@ HANG_GRACE: Final = 5.0
 
 
 Record = Callable[[ToolCall, ToolResultMessage], Awaitable[None]]
+"""Makes a result durable. Raises StoreError."""
 
 
-class Steps:
-    """The recorded values of durable tools' steps."""
+class Steps(msgspec.Struct, frozen=True):
+    """Where durable tools' steps are recorded; a `StepJournal`."""
 
-    def __init__(self, recorded: Mapping[str, bytes], write: Callable[[str, bytes], Awaitable[None]]) -> None:
-        self.recorded = dict(recorded)
-        self.write = write
+    recorded: Mapping[str, bytes]
+    write: Callable[[str, bytes], Awaitable[None]]
 
 
 class ToolRunner:
-    """Runs calls for one operation."""
+    """Runs calls for one operation.
 
-    __slots__ = ("_emitter", "_key", "_principal", "_record", "_services", "_session", "_steps", "_timeout", "_tools")
+    Args:
+        timeout: Seconds a call may take where its tool does not say.
+        record: Takes each result; its event leaves when that returned.
+        steps: What earlier attempts recorded of durable tools, and where more goes.
+        existed: True for the name of a tool that answered in this session before.
+    """
+
+    __slots__ = (
+        "_emitter",
+        "_existed",
+        "_key",
+        "_principal",
+        "_record",
+        "_services",
+        "_session",
+        "_steps",
+        "_timeout",
+        "_tools",
+    )
 
     def __init__(
         self,
@@ -56,10 +75,12 @@ class ToolRunner:
         timeout: float,
         record: Record,
         steps: Steps,
+        existed: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._services = services
         self._record = record
         self._steps = steps
+        self._existed = existed
         self._tools = tools
         self._emitter = emitter
         self._key = key
@@ -68,7 +89,11 @@ class ToolRunner:
         self._timeout = timeout
 
     async def run(self, calls: Sequence[ToolCall]) -> tuple[ToolResultMessage, ...]:
-        """The results of all calls, in their order. Cancelling cancels every call and waits for them."""
+        """The results of all calls, in their order. Cancelling cancels every call and waits for them.
+
+        Raises:
+            StoreError: A result could not be recorded; the other calls are cancelled.
+        """
         tasks = [asyncio.ensure_future(self._attend(call)) for call in calls]
         try:
             return tuple(await asyncio.gather(*tasks))
@@ -80,31 +105,40 @@ class ToolRunner:
 
     def reruns(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
         """Of the calls whose outcome is unknown, those that may run again."""
-        return [call for call in calls if getattr(self._tools.get(call.name), "reruns", False)]
+        return [call for call in calls if (tool := self._tools.get(call.name)) is not None and tool.reruns]
 
     def lost(self, call: ToolCall) -> ToolResultMessage:
         """The result of a call that does not."""
-        return unknown_outcome(call, self._services.clock.now_ms())
+        now = self._services.clock.now_ms()
+        return unknown_outcome(call, now) if call.name in self._tools else removed(call, now)
 
     async def _attend(self, call: ToolCall) -> ToolResultMessage:
         started = asyncio.get_running_loop().time()
         self._emitter.emit(events.ToolStart, tool_name=call.name, tool_call_id=call.id, args=call.arguments)
-        result = unknown_outcome(call, self._services.clock.now_ms())  # that is what remains of it if it is cut off
+        shown = unknown_outcome(call, self._services.clock.now_ms())  # that is what remains of it if it is cut off
         try:
-            result = refused(call, self._tools, result.timestamp) or await self._run(call, self._tools[call.name])
+            result = await self._answer(call)
             await self._record(call, result)
+            shown = result
         finally:
             self._emitter.emit(
                 events.ToolCallEnd,
                 tool_name=call.name,
                 tool_call_id=call.id,
-                is_error=result.is_error,
-                result=events.ToolOutput(result.content, result.details),
+                is_error=shown.is_error,
+                result=events.ToolOutput(shown.content, shown.details),
                 duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
             )
         return result
 
+    async def _answer(self, call: ToolCall) -> ToolResultMessage:
+        now = self._services.clock.now_ms()
+        if call.name not in self._tools and self._existed(call.name):
+            return removed(call, now)
+        return refused(call, self._tools, now) or await self._run(call, self._tools[call.name])
+
     async def _run(self, call: ToolCall, tool: Tool) -> ToolResultMessage:
+        steps = ToolSteps(call.id, self._steps, self._services.run_blocking) if tool.durable else None
         context = ToolContext(
             tool_call_id=call.id,
             agent=self._key,
@@ -112,6 +146,7 @@ class ToolRunner:
             principal=self._principal,
             tool=tool.name,
             log=self._log_sink(),
+            steps=steps,
         )
         timeout = self._timeout if tool.timeout is None else tool.timeout
         work = asyncio.ensure_future(self._invoke(call, tool, context))
@@ -120,10 +155,11 @@ class ToolRunner:
             if not work.done():
                 return await self._give_up(call, work, context, timeout)
         except asyncio.CancelledError:
-            context.cancel()
-            work.cancel()
-            await asyncio.wait({work})
+            await self._cancel(call, work, context, self._services.settings.cancel_grace)
             raise
+        finally:
+            if steps is not None:
+                steps.close()
         if work.cancelled():
             return self._error(call, "The tool was cancelled before it finished.")
         return work.result()
@@ -150,12 +186,18 @@ class ToolRunner:
     async def _give_up(
         self, call: ToolCall, work: "asyncio.Future[ToolResultMessage]", context: ToolContext, timeout: float
     ) -> ToolResultMessage:
+        await self._cancel(call, work, context, HANG_GRACE)
+        return self._error(call, f"The tool did not finish within {timeout:g} seconds. Its outcome is unknown.")
+
+    async def _cancel(
+        self, call: ToolCall, work: "asyncio.Future[ToolResultMessage]", context: ToolContext, grace: float
+    ) -> None:
+        """Cancel it and wait for its end, ``grace`` seconds; nothing it does from here on is recorded."""
         context.cancel()
         work.cancel()
-        await asyncio.wait({work}, timeout=HANG_GRACE)
+        await asyncio.wait({work}, timeout=grace)
         if not work.done():
             logger.error("tool %s of %s ignores its cancellation; left behind", call.name, self._key)
-        return self._error(call, f"The tool did not finish within {timeout:g} seconds. Its outcome is unknown.")
 
     def _log_sink(self) -> LogSink:
         loop = asyncio.get_running_loop()

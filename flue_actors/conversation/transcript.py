@@ -51,6 +51,11 @@ class Transcript:
         calls = tool_calls_of(self._waiting) if self._waiting is not None else ()
         return tuple([call for call in calls if call.id not in self._results])
 
+    def answered(self, tool: str) -> bool:
+        """True when a tool of this name gave a result that was no error: it existed."""
+        results = [message for message in self._context if isinstance(message, ToolResultMessage)]
+        return any(not result.is_error and result.tool_name == tool for result in results)
+
     def _add_reply(self, message: AssistantMessage) -> None:
         calls = tool_calls_of(message)
         if calls:

@@ -62,6 +62,12 @@ def unknown_outcome(call: ToolCall, at: int) -> ToolResultMessage:
     return error_result(call, text, at)
 
 
+def removed(call: ToolCall, at: int) -> ToolResultMessage:
+    """The result of a call of a tool that is not there any more. An interrupted one may have begun."""
+    text = f'tool_removed: the tool "{call.name}" was removed and cannot be called any more. Go on without it.'
+    return error_result(call, text, at)
+
+
 def error_result(call: ToolCall, text: str, at: int) -> ToolResultMessage:
     """A tool result that tells the model what went wrong."""
     return ToolResultMessage(

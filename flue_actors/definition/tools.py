@@ -1,18 +1,18 @@
 """Tools: functions the model may call."""
 
 import functools
-import inspect
-import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, Literal, Never, cast, overload
 
 import msgspec
 
+from flue_actors.definition.calling import RunBlocking, call, json_text
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.raw_schema import schema_binding
 from flue_actors.definition.schema import Binding, function_binding
+from flue_actors.definition.steps import ToolSteps
 from flue_actors.errors import ConfigError, ToolError
 from flue_actors.ids import AgentKey, is_name
 from flue_actors.models.protocol import ToolSpec
@@ -20,12 +20,11 @@ from flue_actors.models.protocol import ToolSpec
 TOOL_TEXT_LIMIT: Final = 50 * 1024
 """Bytes of a tool's answer that the model is shown."""
 
-RunBlocking = Callable[..., Awaitable[Any]]
 Level = Literal["info", "warn", "error"]
 LogSink = Callable[[Level, str, dict[str, Any]], None]
 
-_OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout")
-_LATER: Final = ("durable", "idempotent", "approval")
+_OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout", "durable", "idempotent")
+_LATER: Final = ("approval",)
 """Options of features that are not there yet."""
 
 
@@ -54,7 +53,7 @@ class ToolContext:
     """What a tool may know about its call: give a parameter this type.
 
     Attributes:
-        tool_call_id: The call's id, unique in its session.
+        tool_call_id: The call's id, unique in its session and the same when the call runs again: an idempotency key.
         tool: The tool's name.
         agent: Agent name and instance id.
         session: The conversation's name.
@@ -62,7 +61,7 @@ class ToolContext:
         log: Writes ``log`` events.
     """
 
-    __slots__ = ("_cancelled", "agent", "log", "principal", "session", "tool", "tool_call_id")
+    __slots__ = ("_cancelled", "_steps", "agent", "log", "principal", "session", "tool", "tool_call_id")
 
     def __init__(
         self,
@@ -73,6 +72,7 @@ class ToolContext:
         session: str,
         principal: Principal | None = None,
         log: LogSink = lambda _level, _message, _attributes: None,
+        steps: ToolSteps | None = None,
     ) -> None:
         self.tool_call_id = tool_call_id
         self.tool = tool
@@ -80,7 +80,20 @@ class ToolContext:
         self.session = session
         self.principal = principal
         self.log = ToolLog(log)
+        self._steps = steps
         self._cancelled = False
+
+    @property
+    def step(self) -> ToolSteps:
+        """The steps of a durable tool: ``await context.step.do("charge", charge)``.
+
+        Raises:
+            ConfigError: The tool is not durable.
+        """
+        if self._steps is None:
+            message = f'The tool "{self.tool}" is not durable, so it has no steps.'
+            raise ConfigError(message, details="Declare it with @tool(durable=True).")
+        return self._steps
 
     @property
     def cancelled(self) -> bool:
@@ -90,6 +103,8 @@ class ToolContext:
     def cancel(self) -> None:
         """Nobody waits any more. For the runtime."""
         self._cancelled = True
+        if self._steps is not None:
+            self._steps.close()
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,17 +113,26 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         spec: Name, description and JSON schema, as the model sees them.
         timeout: Seconds one call may take; None = the agent's or runtime's ``tool_timeout``.
+        durable: A call that was interrupted runs again; its recorded steps do not.
+        idempotent: A call that was interrupted runs again: twice is as good as once.
     """
 
     spec: ToolSpec
     function: Callable[..., Any]
     binding: Any  # schema.Binding
     timeout: float | None = None
+    durable: bool = False
+    idempotent: bool = False
 
     @property
     def name(self) -> str:
         """What the model calls it."""
         return self.spec.name
+
+    @property
+    def reruns(self) -> bool:
+        """True when a call of unknown outcome may run again."""
+        return self.durable or self.idempotent
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, unchecked."""
@@ -135,20 +159,28 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.binding.context is not None:
             bound = {**bound, self.binding.context: context}
-        if _is_async(self.function):
-            result = await self.function(**bound)
-        else:
-            result = await run_blocking(functools.partial(self.function, **bound))
-            if inspect.isawaitable(result):
-                result = await result
+        result = await call(self.function, functools.partial(self.function, **bound), run_blocking)
         return _text(result)
+
+
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a tool is run."""
+
+    timeout: float | None
+    durable: bool
+    idempotent: bool
 
 
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, timeout: float | None = None
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = None,
+    durable: bool = False,
+    idempotent: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -157,6 +189,8 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     timeout: float | None = None,
+    durable: bool = False,
+    idempotent: bool = False,
     **later: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: name, description and schema come from it. Use bare or with options.
@@ -165,25 +199,28 @@ def tool(
         name: Default: the function's name.
         description: What the model reads; default: the docstring.
         timeout: Seconds one call may take.
+        durable: An interrupted call runs again, and what its `ToolContext.step` recorded does not.
+        idempotent: An interrupted call may simply run again.
 
     Raises:
         ConfigError: No description, an impossible name, or parameters a model cannot fill.
     """
     _refuse("tool()", later)
+    options = _Options(timeout=timeout, durable=durable, idempotent=idempotent)
     if function is None:
-        return functools.partial(_from_function, name=name, description=description, timeout=timeout)
-    return _from_function(function, name=name, description=description, timeout=timeout)
+        return functools.partial(_from_function, name=name, description=description, options=options)
+    return _from_function(function, name=name, description=description, options=options)
 
 
 def _from_function(
-    function: Callable[..., Any], *, name: str | None, description: str | None, timeout: float | None
+    function: Callable[..., Any], *, name: str | None, description: str | None, options: _Options
 ) -> Tool:
     named: str = getattr(function, "__name__", "") if name is None else name
     try:
         binding = function_binding(function, ToolContext)
     except ConfigError as error:
         raise ConfigError(f'Tool "{named}": {error.message}', details=error.details) from error
-    return _make(named, binding.description if description is None else description, function, binding, timeout)
+    return _make(named, binding.description if description is None else description, function, binding, options)
 
 
 def define_tool(
@@ -193,6 +230,8 @@ def define_tool(
     parameters: Mapping[str, Any],
     execute: Callable[..., Any],
     timeout: float | None = None,
+    durable: bool = False,
+    idempotent: bool = False,
     **later: Never,
 ) -> Tool:
     """A tool from its pieces.
@@ -200,7 +239,7 @@ def define_tool(
     Args:
         parameters: A JSON schema of type ``object``.
         execute: Called with the arguments as one dict (and a `ToolContext`, if it has such a parameter); sync or async.
-        timeout: Seconds one call may take.
+        timeout, durable, idempotent: As in `tool`.
 
     Raises:
         ConfigError: A blank description, an impossible name, or a schema that is not an object's.
@@ -214,7 +253,8 @@ def define_tool(
         binding = schema_binding(parameters, execute, ToolContext)
     except ConfigError as error:
         raise ConfigError(f'Tool "{name}": {error.message}', details=error.details) from error
-    return _make(name, description, execute, binding, timeout)
+    options = _Options(timeout=timeout, durable=durable, idempotent=idempotent)
+    return _make(name, description, execute, binding, options)
 
 
 def _refuse(what: str, options: Mapping[str, Any]) -> None:
@@ -225,22 +265,30 @@ def _refuse(what: str, options: Mapping[str, Any]) -> None:
         raise ConfigError(f'"{name}" is no option of {what}.' + (f' Did you mean "{near[0]}"?' if near else ""))
 
 
-def _make(name: str, description: str, function: Callable[..., Any], binding: Binding, timeout: float | None) -> Tool:
+def _make(name: str, description: str, function: Callable[..., Any], binding: Binding, options: _Options) -> Tool:
     if not is_name(name):
         raise ConfigError(f'"{name}" is no name for a tool: use a letter, then letters, digits, "_" or "-".')
     if not description.strip():
         raise ConfigError(
             f'Tool "{name}" has no description.', details="Give the function a docstring: the model reads it."
         )
-    if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
-        raise ConfigError(f'Tool "{name}": timeout must be a positive number of seconds.')
+    _check(name, options)
     return Tool(
-        spec=ToolSpec(name, description, binding.parameters), function=function, binding=binding, timeout=timeout
+        spec=ToolSpec(name, description, binding.parameters),
+        function=function,
+        binding=binding,
+        timeout=options.timeout,
+        durable=options.durable,
+        idempotent=options.idempotent,
     )
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+def _check(name: str, options: _Options) -> None:
+    timeout = options.timeout
+    if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
+        raise ConfigError(f'Tool "{name}": timeout must be a positive number of seconds.')
+    if options.durable and options.idempotent:
+        raise ConfigError(f'Tool "{name}": a durable tool runs again anyway; leave out idempotent.')
 
 
 def _text(result: Any) -> str:
@@ -249,7 +297,7 @@ def _text(result: Any) -> str:
     if isinstance(result, bytes | bytearray | memoryview):
         raise ToolError("The tool answered bytes; it has to answer text or JSON.")
     try:
-        return shown_text(result if isinstance(result, str) else _json(result))
+        return shown_text(result if isinstance(result, str) else json_text(result))
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolError(f"The tool's answer cannot be written as JSON ({type(error).__name__}).") from error
 
@@ -261,15 +309,3 @@ def shown_text(text: str) -> str:
         return encoded.decode()
     shown = encoded[:TOOL_TEXT_LIMIT].decode(errors="ignore")
     return f"{shown}\n[cut: {len(encoded)} bytes in all, {TOOL_TEXT_LIMIT} shown]"
-
-
-def _json(value: Any) -> str:
-    """JSON that says what the tool said: not null for NaN, nor base64 for bytes, as msgspec would write by itself."""
-    plain = msgspec.to_builtins(value, enc_hook=_encode_other, builtin_types=(bytes, bytearray))
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _encode_other(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    raise TypeError(type(value).__name__)

@@ -256,7 +256,7 @@ def test_a_schema_is_never_fetched_from_elsewhere(tmp_path: Path) -> None:
         raw.bind({"v": 1})
 
 
-@pytest.mark.parametrize("option", ["durable", "idempotent", "approval"])
+@pytest.mark.parametrize("option", ["approval"])
 def test_options_of_later_features_are_refused(option: str) -> None:
     make: Any = tool
     define: Any = define_tool
