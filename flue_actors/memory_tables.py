@@ -5,7 +5,7 @@ Every change leaves the step that takes it back, so a refused commit leaves noth
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from flue_actors.errors import FencedError
 from flue_actors.ids import AgentKey
 from flue_actors.storage import (
     NOTHING_ADMITTED,
+    PRUNE_LOOKS,
     Admit,
     Append,
     Claim,
@@ -33,9 +34,6 @@ from flue_actors.storage import (
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-LOOKS: Final = 10
-"""Rows that a `Prune` looks at for each that it may remove."""
 
 
 class Session:
@@ -242,7 +240,7 @@ class Tables:
         self._remove(instance.kv, ("frozen", name))
 
     def _prune(self, op: Prune) -> int:
-        looked_at = list(islice(self.submissions.values(), op.limit * LOOKS))
+        looked_at = list(islice(self.submissions.values(), op.limit * PRUNE_LOOKS))
         old = [held for held in looked_at if held.settled_at is not None and held.settled_at < op.settled_before]
         for held in old[: op.limit]:
             self._forget(held)

@@ -11,13 +11,14 @@ One process owns a store at a time.
   submission's attempt. A commit of a replaced owner or attempt fails with `FencedError` and leaves nothing. The same for
   whatever else is *refused*: a known id, an unknown one, an entry whose ``seq`` is not the next.
 * An input with an idempotency key that its session knows is no refusal: nothing of that commit is applied, and
-  `Committed.known` names the submission that has the key. Such an `Admit` is the first operation of its commit.
+  `Committed.known` names the submission that has the key. Such an `Admit` is refused where it is not the first operation.
 * A failure that nobody awaits is silent, but what builds on it is refused in turn, by its attempt or by its first
   ``seq``. So let the commit that is awaited hold an entry: a `Settle` alone notices only a missing `Claim`.
 * Instances and sessions come into being when `Admit`, `Append` or (instances) `PutKv` first name them.
 * A full disk or an I/O error fails that commit with `StoreUnavailableError`; reads go on and later commits may succeed.
   It left nothing, so the same operations may be tried again; if they are refused then, it had left them after all.
-* An `Erase` is done when no byte of what it removed is left in any file of the store.
+* An `Erase` is applied in its turn like any other, and done when no byte of what it removed is left in any file of the
+  store; later commits do not wait for that. One that failed is repeated, whether or not it had removed anything.
 * Acceptance order is `Submission.seq`: assigned by `Admit`, rising in the order of the calls, over all instances.
 * Reads see every commit whose future has resolved.
 
@@ -173,7 +174,7 @@ class Settle(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Requeue(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A graceful stop ends the attempt: running becomes queued, and the attempt is excused. Refused as `Append` is.
 
-    ``spent_ms`` is the work in all its attempts so far.
+    Its host and its journal stay. ``spent_ms`` is the work in all its attempts so far.
     """
 
     submission_id: str
@@ -227,13 +228,17 @@ class Erase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Prune(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Forget settled submissions that were settled before this time, oldest first, at most ``limit`` of them.
+    """Forget settled submissions that were settled before this time, at most ``limit`` of them, in acceptance order.
 
-    Entries stay. Looks at no more than ten times ``limit`` rows. `Committed.removed` says how many went.
+    Entries stay. Looks at no more than the ``PRUNE_LOOKS * limit`` oldest rows. `Committed.removed` says how many went.
     """
 
     settled_before: int
     limit: int
+
+
+PRUNE_LOOKS: Final = 10
+"""Rows that a `Prune` looks at for each that it may remove."""
 
 
 class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -325,7 +330,7 @@ class Store(Protocol):
         ...
 
     async def idle(self, *, before: int, after: AgentKey | None, limit: int) -> tuple[list[AgentKey], AgentKey | None]:
-        """Instances without unsettled work whose newest entry is older than ``before``.
+        """Instances without unsettled work whose newest entry, and newest session, is older than ``before``.
 
         Looks at ``limit`` instances behind ``after``; returns the idle ones among them, and the last it looked at (None
         when it came to the end).

@@ -14,6 +14,7 @@ from flue_actors.errors import FencedError
 from flue_actors.ids import AgentKey
 from flue_actors.storage import (
     NOTHING_ADMITTED,
+    PRUNE_LOOKS,
     Admit,
     Append,
     Claim,
@@ -32,9 +33,6 @@ from flue_actors.store import rows
 
 _REMEMBERED: Final = 10_000
 """Sessions whose keys are remembered, about 300 bytes each; the longest unused one is looked up again."""
-
-LOOKS: Final = 10
-"""Rows that a `Prune` looks at for each that it may remove."""
 
 
 class _Session:
@@ -206,7 +204,7 @@ class Ledger:
 
     def _prune(self, op: Prune) -> int:
         self._keep_seq()
-        return self._execute(rows.PRUNE, (op.limit * LOOKS, op.settled_before, op.limit)).rowcount
+        return self._execute(rows.PRUNE, (op.limit * PRUNE_LOOKS, op.settled_before, op.limit)).rowcount
 
     def _keep_seq(self) -> None:
         """Before submissions are removed: the newest may be among them, and no seq is given twice."""

@@ -151,3 +151,6 @@ async def check_acceptance_order_rises_over_what_was_removed(make: Make) -> None
         await store.commit(fence, Prune(settled_before=10_000, limit=10))
     async with opened(make) as (store, fence):
         same((await store.commit(fence, Admit(submission("sub_3")))).seq, 3)
+        await store.commit(fence, Erase(key=KEY))
+    async with opened(make) as (store, fence):
+        same((await store.commit(fence, Admit(submission("sub_4")))).seq, 4)

@@ -22,15 +22,19 @@ from flue_actors.store.contract.records import (
     submission,
 )
 
+NAMES = ("settled", "silent", "dropped", "running", "queued")
+
 
 def everything(of: str, key: AgentKey, session: str) -> Sequence[Op]:
-    """One of everything: a settled input, one dropped from the queue, a running and a queued one, texts and values."""
+    """One of everything: inputs settled with and without an entry, dropped from the queue, running, queued; values."""
     rows = (entry(1, submission_id=f"{of}_settled"), entry(2))
     dropped = Settle(submission_id=f"{of}_dropped", attempt=0, outcome="aborted", at=4_000)
     return (
-        *(Admit(submission(f"{of}_{name}", key, session)) for name in ("settled", "dropped", "running", "queued")),
+        *(Admit(submission(f"{of}_{name}", key, session)) for name in NAMES),
         claim(f"{of}_settled"),
         claim(f"{of}_running"),
+        claim(f"{of}_silent"),
+        settle(f"{of}_silent"),
         Append(key=key, session=session, entries=rows, submission_id=f"{of}_settled", attempt=1),
         settle(f"{of}_settled"),
         dropped,
@@ -42,7 +46,7 @@ def everything(of: str, key: AgentKey, session: str) -> Sequence[Op]:
 
 async def seen(store: Store, of: str, key: AgentKey, session: str) -> list[object]:
     """All that `everything` stores."""
-    names = [f"{of}_{name}" for name in ("settled", "dropped", "running", "queued")]
+    names = [f"{of}_{name}" for name in NAMES]
     return [
         [await store.submission(name) for name in names],
         [waiting for waiting in await store.unsettled() if waiting.id in names],
@@ -54,7 +58,7 @@ async def seen(store: Store, of: str, key: AgentKey, session: str) -> list[objec
     ]
 
 
-GONE = [[None] * 4, [], [], [], 0, [], None]
+GONE = [[None] * len(NAMES), [], [], [], 0, [], None]
 
 
 async def check_an_erased_session_leaves_nothing_and_its_neighbours_alone(make: Make) -> None:
@@ -112,6 +116,16 @@ async def check_what_was_erased_begins_anew(make: Make) -> None:
         await refused(store, fence, append(4))
         same((await store.commit(fence, keyed("sub_1", "k"), append(1))).known, None)
         same([await store.last_seq(key, "default") for key in (KEY, OTHER)], [1, 2])
+
+
+async def check_ids_of_what_was_erased_are_free(make: Make) -> None:
+    async with opened(make) as (store, fence):
+        await store.commit(fence, *everything("a", KEY, "s1"))
+        before = [(waiting.id, waiting.status) for waiting in await store.unsettled()]
+        for erase in (Erase(key=KEY, session="s1"), Erase(key=KEY)):
+            await store.commit(fence, erase)
+            await store.commit(fence, *everything("a", KEY, "s1"))
+            same([(waiting.id, waiting.status) for waiting in await store.unsettled()], before)
 
 
 async def check_a_refused_erasure_leaves_everything(make: Make) -> None:
