@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flue_actors.gateway.app import mount as mount
     from flue_actors.gateway.main import serve as serve
     from flue_actors.memory import memory_store as memory_store
+    from flue_actors.retention import Retention as Retention
     from flue_actors.runtime import Runtime as Runtime
     from flue_actors.store import sqlite as sqlite
 
@@ -63,6 +64,7 @@ _HOMES = {
     "flue_actors.gateway.app": ("create_app", "mount"),
     "flue_actors.gateway.main": ("serve",),
     "flue_actors.memory": ("memory_store",),
+    "flue_actors.retention": ("Retention",),
     "flue_actors.runtime": ("Runtime",),
     "flue_actors.store": ("sqlite",),
 }
@@ -84,6 +86,7 @@ __all__ = [
     "GuardResponse",
     "Principal",
     "PromptResult",
+    "Retention",
     "Runtime",
     "Settings",
     "Tool",

@@ -39,10 +39,12 @@ from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.receipts import info
 from flue_actors.refs import LocalAgentRef
 from flue_actors.removal import Removal
+from flue_actors.retention import Retention, Sweeper
 from flue_actors.roster import Roster
 from flue_actors.services import Services
 from flue_actors.storage import Store, StoreStatistics, Submission
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
+from flue_actors.watchdog import Watchdog
 
 logger = logging.getLogger("flue_actors.runtime")
 
@@ -76,6 +78,7 @@ class Runtime:
         agents: By name; values come from `create_agent` (or are whole definitions with guards).
         store: Where conversations live; default `memory_store()`.
         settings: Limits and timeouts.
+        retention: How long what is done with is kept; default as the settings say.
         env: What initializers see as ``ctx.env``; default the process's environment.
         clock, rng: Wall clock and randomness, for ids and jitter.
     """
@@ -86,12 +89,14 @@ class Runtime:
         *,
         store: Store | None = None,
         settings: Settings | None = None,
+        retention: Retention | None = None,
         env: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings if settings is not None else Settings()
         self.state: State = "new"
+        self._retention = retention if retention is not None else _retention(self.settings)
         self._store = store if store is not None else memory_store()
         self._env = env if env is not None else os.environ
         self._clock = clock if clock is not None else SystemClock()
@@ -107,7 +112,9 @@ class Runtime:
         self._admission: Admission | None = None
         self._delivery: Delivery | None = None
         self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
+        self._sweeper: Sweeper | None = None
         self._shutdown: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog(self.settings.stall_warning)
         self.redefine(agents or {})
 
     # -- definitions ----------------------------------------------------------------------------------------------
@@ -176,6 +183,7 @@ class Runtime:
         except BaseException:
             self.state = "new"
             raise
+        self._watchdog.start()
         try:
             await self._system.start()
             left = await self._store.unsettled()
@@ -187,6 +195,8 @@ class Runtime:
         self._admission = Admission(services, self._instances, delivery.deliver, delivery.stop)
         self.state = "running"
         self._take_up(left)
+        self._sweeper = Sweeper(self._retention, services, live=self.live, erase=self.erase)
+        self._sweeper.start()
 
     async def stop(self, timeout: float | None = None) -> None:
         """Take no more work, let what runs come to a boundary, and close the store.
@@ -211,11 +221,14 @@ class Runtime:
 
     async def _shut_down(self, timeout: float | None = None) -> None:
         try:
+            if self._sweeper is not None:
+                await self._sweeper.stop()
             await self._system.stop(timeout=self.settings.drain_timeout if timeout is None else timeout)
             await self._instances.quiet()
             await self._models.aclose()
         finally:
             await self._store.close()
+            self._watchdog.stop()
             self.state = "stopped"
 
     async def __aenter__(self) -> Self:
@@ -441,3 +454,7 @@ class Runtime:
                     await self._models.prepare([static.model])
                 except ConfigError as error:  # the others can work
                     logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(idle=settings.retain_idle, submissions=settings.retain_submissions)

@@ -28,6 +28,10 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=10_000_000)]
 Bytes = Annotated[int, Meta(ge=1)]
+Age = Annotated[float, Meta(gt=0, le=10_000_000_000)]
+
+FOR_GOOD: Final = "never"
+"""The word for None where a setting says when something is forgotten: files and variables cannot spell None."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +55,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         stall_timeout: How long a client may read nothing of what was sent to it.
         heartbeat: Between two comments on a silent event stream.
         max_in_flight: Requests without an outcome on one WebSocket.
+        stall_warning: How long one callback may keep the event loop to itself before the log says whose it is; 0 = never.
         model_concurrency: Model calls at the same time, per provider.
+        retain_submissions: After its outcome, an input with its receipt and idempotency key is kept this long; None (in
+            files and variables ``never``) = it is never forgotten.
+        retain_idle: After its newest message, an instance is kept this long; None = it is never erased.
 
     Raises:
         ConfigError: A value that cannot be; the message names it.
@@ -78,7 +86,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout: Seconds = 30.0
     heartbeat: Seconds = 15.0
     max_in_flight: Count = 64
+    stall_warning: SecondsOrNone = 1.0
     model_concurrency: Count = 512
+    retain_submissions: Age | None = 7 * 86_400.0
+    retain_idle: Age | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -186,6 +197,8 @@ def _known(name: str, where: str) -> str:
 def _converted(name: str, value: Any, source: str, *, text: bool = False) -> Any:
     if text and name == "allowed_origins":
         value = [each.strip() for each in value.split(",") if each.strip()]
+    if value == FOR_GOOD and name in {"retain_submissions", "retain_idle"}:
+        value = None
     try:
         return msgspec.convert(value, _TYPES[name], strict=not text)
     except msgspec.ValidationError as error:

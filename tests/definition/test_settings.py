@@ -262,3 +262,15 @@ def test_a_time_is_more_than_nothing_and_at_most_some_months(tmp_path: Path, nam
 def test_a_host_or_store_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} cannot be ''"):
         load(project(tmp_path, pyproject=table(f'{name} = ""')))
+
+
+@pytest.mark.parametrize("name", ["retain_submissions", "retain_idle"])
+def test_what_is_never_forgotten_can_be_said_everywhere(tmp_path: Path, name: str) -> None:
+    assert getattr(load(tmp_path, env={f"FLUE_{name.upper()}": "never"}), name) is None
+    assert getattr(load(tmp_path, env={f"FLUE_{name.upper()}": "86400"}), name) == 86_400
+    assert getattr(load(project(tmp_path, pyproject=table(f'{name} = "never"'))), name) is None
+
+
+def test_other_settings_are_no_matter_of_never(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="drain_timeout"):
+        load(tmp_path, env={"FLUE_DRAIN_TIMEOUT": "never"})

@@ -21,6 +21,7 @@ PUBLIC = {
     "GuardResponse",
     "Principal",
     "PromptResult",
+    "Retention",
     "Runtime",
     "Settings",
     "Tool",
