@@ -12,8 +12,7 @@ Cut off in the middle it is begun anew by the next `Erase`, of the same or of so
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -40,49 +39,56 @@ class Run(Protocol):
     def __call__(self, function: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
 
 
-async def overwrite(run: Run, pages: Pages) -> None:
+async def overwrite(run: Run, rest: Callable[[], None], pages: Pages) -> None:
     """Returns when no byte is left of what was erased before the call.
+
+    Args:
+        run: Calls a function with the writing connection, between two commits.
+        rest: Called in the function: what comes next is waiting, the loop need not wait for it.
+        pages: The file.
 
     Raises:
         StoreUnavailableError: Another program has been reading the whole time.
-        sqlite3.Error, OSError: The file is at fault.
+        sqlite3.Error, OSError: The file is at fault; the connection may be amid a transaction, and is to be replaced.
     """
-    await _repeat(run, _empty_log)
+    await _empty_log(run, rest)
     unclean = await asyncio.to_thread(pages.unclean)
     for start in range(0, len(unclean) or 1, _AT_ONCE):
-        await _repeat(run, partial(_wipe, pages, unclean[start : start + _AT_ONCE]))
+        for _ in range(_TRIES):
+            if await run(partial(_wipe, pages, unclean[start : start + _AT_ONCE])):
+                break
+            await _empty_log(run, rest)
+        else:
+            raise StoreUnavailableError(dev="others read whenever something is to be overwritten")
 
 
-async def _repeat(run: Run, attempt: Callable[[sqlite3.Connection], bool]) -> None:
+async def _empty_log(run: Run, rest: Callable[[], None]) -> None:
+    def attempt(db: sqlite3.Connection) -> bool:
+        rest()
+        return _emptied(db, _PATIENCE)
+
     for _ in range(_TRIES):
         if await run(attempt):
             return
         await asyncio.sleep(_PATIENCE)
-    raise StoreUnavailableError(dev="the log cannot be emptied: somebody is reading")
-
-
-def _empty_log(db: sqlite3.Connection) -> bool:
-    with _impatient(db):
-        return checkpoint(db)
+    raise StoreUnavailableError(dev="others read all the time: the log cannot be emptied")
 
 
 def _wipe(pages: Pages, numbers: list[int], db: sqlite3.Connection) -> bool:
-    if not _empty_log(db):
+    """False: not done, somebody reads."""
+    if not _emptied(db, 0):
         return False
     db.execute("BEGIN IMMEDIATE")
-    try:
-        pages.wipe(numbers)
-        db.execute(_COUNT)
-    finally:
-        db.execute("COMMIT")
+    pages.wipe(numbers)
+    db.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
+    db.execute("COMMIT")
     db.execute("PRAGMA shrink_memory")
     return True
 
 
-@contextmanager
-def _impatient(db: sqlite3.Connection) -> Generator[None]:
-    db.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1_000)}").fetchall()
+def _emptied(db: sqlite3.Connection, patience: float) -> bool:
+    db.execute(f"PRAGMA busy_timeout = {int(patience * 1_000)}").fetchall()
     try:
-        yield
+        return checkpoint(db)
     finally:
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}").fetchall()

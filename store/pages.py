@@ -46,7 +46,7 @@ class Pages:
         self._file.close()
 
     def unclean(self) -> list[int]:
-        """The numbers (from 0) of the pages that hold something in unused space. Reads the whole file: 0.3 s per GiB.
+        """The numbers (from 0) of the pages that hold something in unused space. Reads the whole file: 0.2 s per GiB (VACUUM: 3 s).
 
         Raises:
             StoreError: The file is too large to tell its pages apart.

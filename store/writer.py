@@ -81,6 +81,10 @@ class Writer:
         hop, _ = await self._connected()
         return await hop.run(function)
 
+    def _rest(self) -> None:
+        if self._hop is not None:
+            self._hop.rest()
+
     def statistics(self) -> StoreStatistics:
         """Counters since the writer was made."""
         return StoreStatistics(
@@ -148,11 +152,13 @@ class Writer:
             try:
                 if self._pages is None:
                     self._pages = Pages(await self.run(file_of))
-                await overwrite(self.run, self._pages)
+                await overwrite(self.run, self._rest, self._pages)
                 failure = None
             except (StoreError, sqlite3.Error, OSError) as error:
                 logger.exception("what was erased cannot be overwritten")
                 failure = store_error(error)
+                if self._transactions is not None:
+                    self._transactions.broken = True
             finally:
                 for future, outcome in group:
                     self._resolve(future, failure or outcome)

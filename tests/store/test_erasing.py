@@ -180,6 +180,23 @@ async def test_a_failed_erasure_is_told_and_may_be_repeated(tmp_path: Path) -> N
     await store.close()
 
 
+async def test_a_failed_overwriting_is_told_and_the_erasure_may_be_repeated_while_others_go_on(tmp_path: Path) -> None:
+    store, fence = await opened(tmp_path)
+    for key, body in ((KEY, b"x" * 1_000_000), (AgentKey("a", "last"), BIG)):
+        await store.commit(fence, append(1, body, key=key))
+    await store.close()
+    fence = await store.open()
+    with no_file_longer_than(900_000):
+        with pytest.raises(StoreUnavailableError):
+            await store.commit(fence, Erase(key=AgentKey("a", "last")))
+        assert await store.sessions(AgentKey("a", "last")) == []
+        await store.commit(fence, append(2))
+    await store.commit(fence, Erase(key=AgentKey("a", "last")))
+    assert CANARY not in in_files(tmp_path)
+    await store.close()
+    check(tmp_path)
+
+
 @pytest.mark.parametrize("steps", range(6))
 async def test_an_erasure_whose_tasks_are_cancelled_is_not_acknowledged_before_it_is_done(
     steps: int, tmp_path: Path
