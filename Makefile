@@ -1,6 +1,7 @@
 # Everything runs in the project's own .venv; only python3 (3.11 or newer), pip and make have to be there.
 #   make run      serve the example agents on http://127.0.0.1:3583
 #   make test     lint, types, import contracts, and every test
+#   make test-faults   the whole fault lab: 200 kills, 1,000 power losses, every crash point, ... (half an hour at most)
 #   make bench    the benchmarks (python -m benchmarks list|run|compare)
 # Another interpreter: make PYTHON=python3.12 venv
 
@@ -10,11 +11,11 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help venv run test lint types bench clean
+.PHONY: help venv run test test-faults lint types bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 venv: $(READY)
 
@@ -35,6 +36,9 @@ run: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-faults: $(READY)
+	@FAULTS=whole $(BIN)/python -m pytest -q -n $(WORKERS) --durations=10 -o faulthandler_timeout=0 tests/faults
 
 lint: $(READY)
 	@$(BIN)/ruff check .

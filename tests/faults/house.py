@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.helpers.ports import free_port
@@ -47,6 +47,21 @@ class House:
         assert self._process is not None
         return self._process
 
+    @classmethod
+    def beside(cls, other: "House") -> "House":
+        """Another server for the same folder, on a port of its own."""
+        made = cls.__new__(cls)
+        made.__dict__.update(other.__dict__)
+        made.port = free_port()
+        made.url = f"http://127.0.0.1:{made.port}"
+        made.log = other.folder / "second.log"
+        made._process = None
+        return made
+
+    def set(self, name: str, value: str) -> None:
+        """Put it into the environment of the processes that are started from now on."""
+        self._env[name] = value
+
     def client(self) -> Served:
         """Plain requests to it, one by one."""
         return Served(self.process, self.port)  # pyright: ignore[reportArgumentType]
@@ -85,7 +100,8 @@ class House:
 
     def kill(self) -> None:
         """``kill -9``, the process and what it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._process = None
 

@@ -27,8 +27,15 @@ def context_problems(messages: Sequence[Message]) -> Iterator[str]:
     yield from _pairing(messages)
 
 
-def history_problems(entries: Sequence[Entry], unsettled: Collection[str]) -> Iterator[str]:
-    """What is wrong with the stored entries of one session, of which these submissions have no outcome yet."""
+def history_problems(
+    entries: Sequence[Entry], unsettled: Collection[str], left_behind: Collection[str] = ()
+) -> Iterator[str]:
+    """What is wrong with the stored entries of one session.
+
+    Args:
+        unsettled: Submissions that have no outcome yet.
+        left_behind: Those whose attempt did not end when it was cancelled: their last calls have no results.
+    """
     if [entry.seq for entry in entries] != list(range(1, len(entries) + 1)):
         yield "the seqs have gaps or repeats"
     ended: set[str] = set()
@@ -51,10 +58,10 @@ def history_problems(entries: Sequence[Entry], unsettled: Collection[str]) -> It
             if owner in inputs:
                 yield f"entry {entry.seq}: the input of {owner} stands twice"
             inputs.add(owner)
-    yield from _whole(entries, unsettled)
+    yield from _whole(entries, unsettled, left_behind)
 
 
-def _whole(entries: Sequence[Entry], unsettled: Collection[str]) -> Iterator[str]:
+def _whole(entries: Sequence[Entry], unsettled: Collection[str], left_behind: Collection[str]) -> Iterator[str]:
     """Calls have their results; what the model is shown is valid, and nothing of it is missing."""
     messages = [read_message(entry).message for entry in entries if is_message(entry)]
     open_calls: dict[str, str] = {}
@@ -65,12 +72,13 @@ def _whole(entries: Sequence[Entry], unsettled: Collection[str]) -> Iterator[str
                 yield f"entry {entry.seq}: a result without a call, {message.tool_call_id}"
             continue
         if message is not None and open_calls:
-            yield f"entry {entry.seq}: stands before the results of {', '.join(open_calls)}"
+            if next(iter(open_calls.values())) not in left_behind:
+                yield f"entry {entry.seq}: stands before the results of {', '.join(open_calls)}"
             open_calls = {}
         if isinstance(message, AssistantMessage):
             open_calls = {call.id: entry.submission_id or "" for call in tool_calls_of(message)}
     for call_id, owner in open_calls.items():
-        if owner not in unsettled:
+        if owner not in unsettled and owner not in left_behind:
             yield f"{owner} is settled, and its call {call_id} has no result"
     yield from _pairing(Transcript(messages).context())
 

@@ -1,0 +1,105 @@
+"""``kill -9`` at random moments under traffic of every kind; after each, and in the end, no promise is broken.
+
+Work goes on in the same store until a new one is begun after `LIVES` kills. A few kills hit the start itself.
+"""
+
+import asyncio
+import random
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from flue_actors.storage import Submission
+from tests.faults.book import Book
+from tests.faults.house import CANARY, House, house
+from tests.faults.picture import picture_of
+from tests.faults.size import KILLS, SEED, Figures
+from tests.faults.traffic import talk_until
+from tests.faults.verdict import broken_promises, effects, unfinished
+
+LIVES = 20
+CLIENTS = 8
+IDS = ["u1", "u2", "u3"]
+
+
+class Story:
+    """One store's processes, their clients, and what has been seen of the store."""
+
+    def __init__(self, home: House, seed: str) -> None:
+        self.home = home
+        self.book = Book()
+        self.rng = random.Random(seed)
+        self.settled: dict[str, Submission] = {}
+
+    def life(self) -> None:
+        """A process that is killed: most often under traffic, now and then while it starts."""
+        self.home.start()
+        if self.rng.random() < 0.1:
+            time.sleep(self.rng.uniform(0, 0.3))
+            self.home.kill()
+        else:
+            self.home.listen()
+            ids = [f"{each}-{len(self.settled) // 100}" for each in IDS]  # histories stay short, so their reading does
+            asyncio.run(talk_until(self._moment, self.home.url, self.book, self.rng, clients=CLIENTS, ids=ids))
+
+    async def _moment(self) -> None:
+        await asyncio.sleep(self.rng.uniform(0.01, 0.5))
+        self.home.kill()
+
+    def last_life(self) -> float:
+        """A process that finishes what is left; returns the seconds that took from the first moment it listened."""
+        self.home.start()
+        self.home.listen()
+        began = time.monotonic()
+        client = self.home.client()
+        instances = {sent.instance for sent in self.book.sent}
+
+        def states() -> set[str]:
+            return {client.request("GET", f"/agents/{each}/status").body["state"] for each in instances}
+
+        self.home.until(lambda: "queued" not in states(), "somebody waits for a lease, it seems", seconds=1)
+        self.home.until(lambda: states() == {"idle"}, "work is left")
+        taken = time.monotonic() - began
+        assert self.home.stop() == 0
+        return taken
+
+    def problems(self) -> list[str]:
+        """What is wrong now, while no process runs."""
+        file = self.home.folder / "data" / "flue.db"
+        if not file.exists():
+            return [f"{sent.token} is lost with the store" for sent in self.book.accepted()]
+        seen = asyncio.run(picture_of(file, self.home.folder / "copy"))
+        found = broken_promises(seen, self.book, effects(self.home.effects.read_text().splitlines()), self.settled)
+        self.settled = {row.id: row for row in seen.submissions if row.status == "settled"}
+        return found + (unfinished(seen) if self.over else [])
+
+    over = False
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+def test_no_promise_is_broken_by_kills(tmp_path: Path, record_property: Figures) -> None:
+    taken: list[float] = []
+    accepted = interrupted = 0
+    began = time.monotonic()
+    for chapter in range(-(-KILLS // LIVES)):
+        with house(tmp_path / str(chapter)) as home:
+            story = Story(home, f"{SEED}-{chapter}")
+            for life in range(min(LIVES, KILLS - chapter * LIVES)):
+                story.life()
+                assert story.problems() == [], f"seed {SEED}, chapter {chapter}, life {life}"
+            taken.append(story.last_life())
+            story.over = True
+            assert story.problems() == [], f"seed {SEED}, chapter {chapter}, the end"
+            accepted += len(story.book.accepted())
+            interrupted += sum(row.attempt > 1 for row in story.settled.values())
+            assert CANARY not in home.log.read_text()
+            assert "Traceback" not in home.log.read_text()
+    record_property(
+        "figures",
+        f"{KILLS} kills in {time.monotonic() - began:.0f} s: {accepted} inputs acknowledged, {interrupted} resumed; "
+        f"what was left after the last kill was done {statistics.median(taken):.2f} s after listening",
+    )
+    assert accepted > 3 * KILLS
+    assert max(taken) < 10
