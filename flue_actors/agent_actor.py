@@ -13,9 +13,8 @@ from typing import Final, Protocol
 import msgspec
 
 from flue_actors.actors import Actor, Address
-from flue_actors.conversation.resumption import Resumption, resumption
+from flue_actors.conversation.resumption import Resumption
 from flue_actors.definition.agent import ResolvedAgent
-from flue_actors.emitting import Position
 from flue_actors.errors import (
     AbortedError,
     AttemptsExhaustedError,
@@ -31,9 +30,10 @@ from flue_actors.errors import (
 )
 from flue_actors.ids import AgentKey
 from flue_actors.operation import Boundary, Operation
+from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.session import Session
-from flue_actors.settling import aborted, keep_for_next_start, patiently, tell_outcome
+from flue_actors.settling import TRIES, aborted, keep_for_next_start, tell_outcome
 from flue_actors.storage import Outcome
 from flue_actors.submissions import Pending
 
@@ -41,9 +41,6 @@ logger = logging.getLogger("flue_actors.agents")
 
 SESSIONS_IN_MEMORY: Final = 16
 """Transcripts one active instance keeps; others are read again when they are needed."""
-
-TRIES: Final = 5
-"""How often an input is begun again in a row because the store refused its writes."""
 
 LONGEST_BURST: Final = 10
 """An agent with ``debounce`` answers at the latest after so many times that long."""
@@ -84,7 +81,6 @@ class AgentActor(Actor):
         self._key = AgentKey(address.kind, address.id)
         self._host = host
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._positions: dict[str, Position] = {}  # of sessions that have to be read anew
         self._lanes = False
 
     def lane_of(self, message: Pending | Forget) -> Hashable | None:
@@ -125,6 +121,7 @@ class AgentActor(Actor):
         services, operation = self._host.services, None
         try:
             session, past = await self._open(pending)
+            pending.instance.place(session)
             operation = Operation(services, session, pending, past)
             await self._work(operation, pending, past)
             return True
@@ -133,10 +130,7 @@ class AgentActor(Actor):
             if self.context.fenced or self.context.interrupted is not None:
                 raise
             return await self._look_again(operation.members if operation is not None else [pending])
-        except BaseException as error:
-            if operation is None and pending.resumed and isinstance(error, asyncio.CancelledError):
-                session, past = await self._open(pending)  # there is something to leave in order
-                await self._cancelled(Operation(services, session, pending, past))
+        except BaseException:
             self._forget(pending.submission.session)  # what is in memory may be no longer what is stored
             raise
 
@@ -165,7 +159,11 @@ class AgentActor(Actor):
         except Boundary:
             await self._requeue(operation)
         except asyncio.CancelledError:
-            await self._cancelled(operation)
+            error = self.context.interrupted or InternalError()
+            if isinstance(error, InterruptedTurnError) or self._host.services.stopping():
+                await self._requeue(operation)
+            else:
+                await self._settle(operation, error)
             raise
         except StoreError:
             raise
@@ -174,13 +172,6 @@ class AgentActor(Actor):
         except Exception as error:
             logger.exception("submission %s of %s failed", pending.submission_id, self._key)
             await self._settle(operation, InternalError(dev=repr(error)))
-
-    async def _cancelled(self, operation: Operation) -> None:
-        error = self.context.interrupted or InternalError()
-        if isinstance(error, InterruptedTurnError) or self._host.services.stopping():
-            await self._requeue(operation)
-        else:
-            await self._settle(operation, error)
 
     async def _settle(self, operation: Operation, error: FlueError) -> None:
         if isinstance(error, ConfigError):
@@ -220,7 +211,10 @@ class AgentActor(Actor):
         """
         name = pending.submission.session
         if pending.resumed:
-            return await self._reopen(pending)
+            await pending.instance.decided()
+            session, past = await reopen(self._host.services, pending.submission)
+            self._keep(session)
+            return session, past
         session = self._sessions.get(name)
         if session is None:
             session = await self._load(pending)
@@ -228,15 +222,6 @@ class AgentActor(Actor):
         else:
             self._sessions.move_to_end(name)
         return session, None
-
-    async def _reopen(self, pending: Pending) -> tuple[Session, Resumption]:
-        store, submission = self._host.services.store, pending.submission
-        await pending.instance.decided()
-        session, entries = await patiently(Session.load, store, self._key, submission.session)
-        journal = await patiently(store.journal, submission.id)
-        self._keep(session)
-        mine = [entry for entry in entries if entry.submission_id == submission.id]
-        return session, resumption(mine, journal, last_seq=session.seq, spent_ms=submission.spent_ms)
 
     async def _load(self, pending: Pending) -> Session:
         name = pending.submission.session
@@ -247,16 +232,15 @@ class AgentActor(Actor):
         return session
 
     def _keep(self, session: Session) -> None:
-        session.position = self._positions.pop(session.name, session.position)  # no offset is used twice
         self._sessions[session.name] = session
         if len(self._sessions) > SESSIONS_IN_MEMORY:
             self._sessions.popitem(last=False)
 
     def _forget(self, name: str | None) -> None:
-        for each in list(self._sessions) if name is None else [name]:
-            session = self._sessions.pop(each, None)
-            if session is not None:
-                self._positions[each] = session.position
+        if name is None:
+            self._sessions.clear()
+        else:
+            self._sessions.pop(name, None)
 
     def _adopt(self, agent: ResolvedAgent) -> None:
         """The configuration says whether sessions run side by side; what waits is looked at anew when that changes."""

@@ -13,7 +13,7 @@ import msgspec
 from flue_actors import events
 from flue_actors.conversation.entries import ResumedBody, Source, resumed_entry
 from flue_actors.conversation.outcome import add_usage, cut_off_reply, prompt_result
-from flue_actors.conversation.prompts import aborted_signal, continued_signal, interrupted_signal
+from flue_actors.conversation.prompts import aborted_signal, continued_signal, interrupted_signal, unanswered_signal
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import Finish, Stop, next_step, unknown_outcome
 from flue_actors.definition.agent import ResolvedAgent
@@ -193,7 +193,11 @@ class Operation:
             left.extend(self._piece())
         body = ResumedBody(attempt=self._submission.attempt + 1, kept=bool(left) and not calls)
         resumed = resumed_entry(self._session.next_seq(), now, self._submission.id, body)
-        signal = [record.signal(continued_signal(self._submission.id, now))] if body.kept else []
+        signal: list[Entry] = []
+        if body.kept:
+            signal = [record.signal(continued_signal(self._submission.id, now))]
+        elif not calls and self._session.transcript.ends_in_a_reply:
+            signal = [record.signal(unanswered_signal(self._submission.id, now))]
         claims: list[Op] = [self._party.claim(each, agent, now) for each in self._party.members]
         record.claimed = True
         await record.recording.commit(*claims, record.append(*[entry for entry, _ in left], resumed, *signal))

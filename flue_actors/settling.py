@@ -1,35 +1,32 @@
 """Ends inputs where their actor cannot: dropped from the queue, fenced, erased, or left to the next start.
 
-The actor owns its session's entries, so nothing is appended here: the outcome is in the row and in the feed. Where the
-row has an outcome already, that is the one everybody is told.
+What was begun is left in order: its history gets what it lacks. What was not begun has its outcome in the row and in the
+feed. Where the row has an outcome already, that is the one everybody is told.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 
 from flue_actors.clock import iso
-from flue_actors.errors import (
-    AbortedError,
-    FencedError,
-    FlueError,
-    StoreError,
-    StoreUnavailableError,
-)
+from flue_actors.conversation.resumption import Resumption
+from flue_actors.errors import AbortedError, FencedError, FlueError, InternalError, StoreError, TurnError
 from flue_actors.events import ErrorEvent, Idle, PublicError
+from flue_actors.operation import Operation
 from flue_actors.receipts import error_of, kept, result_of
-from flue_actors.recording import FIRST_PAUSE, LONGEST_PAUSE
+from flue_actors.recording import Recording
+from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
-from flue_actors.storage import Settle, Submission
+from flue_actors.session import Session
+from flue_actors.storage import Outcome, Settle, Submission
 from flue_actors.submissions import Pending
 
 logger = logging.getLogger("flue_actors.settling")
 
-P = ParamSpec("P")
-T = TypeVar("T")
+TRIES: Final = 5
+"""How often something is begun again in a row because the store refused its writes."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,40 +36,27 @@ def aborted(reason: str) -> AbortedError:
     return AbortedError(meta={"reason": reason})
 
 
-async def patiently(ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The answer of the store, as soon as it can be used.
-
-    Raises:
-        StoreError: Another one than `StoreUnavailableError`.
-    """
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            return await ask(*args, **kwargs)
-        except StoreUnavailableError:
-            logger.warning("the store cannot be used; tried again in %g s", pause)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-
-
 async def settle_unworked(services: Services, pending: Pending, error: FlueError) -> None:
-    """Settle the row in whatever attempt it is, and end its feed. While the store is unavailable it is tried again."""
+    """Settle it in whatever attempt it is, and end its feed. While the store is unavailable it is tried again.
+
+    Nobody else writes to its session meanwhile: one that was begun is here because its actor was replaced, and the next
+    one waits (`LiveInstance.decided`). One that was not begun has nothing in its session.
+    """
     try:
-        row = await _settle_row(services, pending, error)
+        for _ in range(TRIES):
+            with suppress(FencedError):  # a fenced attempt that goes on wrote something
+                await _settle(services, pending, error)
+                return
+        raise FencedError(dev=f"refused {TRIES} times")
     except StoreError:
         logger.exception("submission %s is settled at the next start", pending.submission_id)
         _end(services, pending, error)
-        return
-    if row is None:
-        _end(services, pending, error)
-    else:
-        tell_outcome(services, pending, row)
 
 
-def tell_outcome(services: Services, pending: Pending, row: Submission | None) -> None:
-    """Tell everybody what the row says; None: it was erased."""
+def tell_outcome(services: Services, pending: Pending, row: Submission | None, error: FlueError | None = None) -> None:
+    """Tell everybody what the row says; where it was erased, ``error``."""
     if row is None:
-        _end(services, pending, aborted("erased"))
+        _end(services, pending, error or aborted("erased"))
     elif row.result is not None:
         pending.complete(result_of(row))
         _end_feed(services, pending, Idle())
@@ -102,36 +86,33 @@ def _end_feed(services: Services, pending: Pending, last: Idle | ErrorEvent) -> 
     pending.instance.feed.append(submission.id, event)
 
 
-async def _settle_row(services: Services, pending: Pending, error: FlueError) -> Submission | None:
-    """Settle it, unless it is settled: then the row is returned.
-
+async def _settle(services: Services, pending: Pending, error: FlueError) -> None:
+    """
     Raises:
         StoreError: Refused.
     """
-    shown, pause = PublicError.of(error), FIRST_PAUSE
-    for tries_left in (2, 1, 0):
-        while True:
-            try:
-                row = await services.store.submission(pending.submission_id)
-                if row is None or row.status == "settled":
-                    return row
-                settle = Settle(
-                    submission_id=row.id,
-                    attempt=row.attempt,
-                    outcome="aborted" if isinstance(error, AbortedError) else "failed",
-                    at=services.clock.now_ms(),
-                    error=_encode(shown),
-                )
-                await services.store.commit(services.fence, settle)
-                return None
-            except StoreUnavailableError as unavailable:
-                if services.stopping():
-                    raise
-                pending.pause(unavailable)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            except FencedError:  # a fenced attempt that goes on may have claimed or settled it meanwhile: once each
-                if not tries_left:
-                    raise
-                break
-    return None
+    row = await patiently(services.store.submission, pending.submission_id)
+    if row is None or row.status == "settled":
+        tell_outcome(services, pending, row, error)
+        return
+    outcome: Outcome = "aborted" if isinstance(error, AbortedError) else "failed"
+    pending.reread(row)
+    if pending.resumed:
+        failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
+        await Operation(services, *await _reopened(services, pending)).fail(failure, outcome)
+        return
+    settle = Settle(
+        submission_id=row.id,
+        attempt=row.attempt,
+        outcome=outcome,
+        at=services.clock.now_ms(),
+        error=_encode(PublicError.of(error)),
+    )
+    await Recording(services, pending.pause).conclude(settle)
+    _end(services, pending, error)
+
+
+async def _reopened(services: Services, pending: Pending) -> tuple[Session, Pending, Resumption]:
+    session, past = await reopen(services, pending.submission)
+    pending.instance.place(session)
+    return session, pending, past

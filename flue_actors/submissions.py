@@ -11,10 +11,12 @@ import msgspec
 
 from flue_actors.clock import iso
 from flue_actors.definition.guards import Principal
+from flue_actors.emitting import Position
 from flue_actors.errors import FlueError
 from flue_actors.events import PromptResult
 from flue_actors.ids import AgentKey
 from flue_actors.observing import Feed, Subscription
+from flue_actors.session import Session
 from flue_actors.storage import Submission
 
 
@@ -241,9 +243,10 @@ class LiveInstance:
         unsettled: Its accepted inputs in the order of acceptance, by id.
         running: Those its actor has taken up.
         settling: Inputs that are settled past the actor.
+        positions: Where the event order of each session in use stands.
     """
 
-    __slots__ = ("_sessions", "feed", "key", "running", "settling", "unsettled")
+    __slots__ = ("_sessions", "feed", "key", "positions", "running", "settling", "unsettled")
 
     def __init__(self, key: AgentKey) -> None:
         self.key = key
@@ -251,6 +254,7 @@ class LiveInstance:
         self.unsettled: dict[str, Pending] = {}
         self.running: list[Pending] = []
         self.settling: set[asyncio.Task[None]] = set()
+        self.positions: dict[str, Position] = {}
         self._sessions: dict[str, int] = {}
 
     @property
@@ -273,6 +277,10 @@ class LiveInstance:
             self._sessions[session] = left
         else:
             del self._sessions[session]
+
+    def place(self, session: Session) -> None:
+        """Have a session that was read anew go on where its event order stands: no offset is used twice."""
+        session.position = self.positions.setdefault(session.name, session.position)
 
     async def decided(self) -> None:
         """Wait until what is settled past the actor is: before that, an attempt that was fenced may still write."""

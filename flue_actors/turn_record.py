@@ -39,6 +39,7 @@ class TurnRecord:
         self._operation_id = services.ids.operation()
         self._emitters: dict[str, Emitter] = {}
         self.emitter = self.emitter_of(party.host)
+        self._unshown: list[Added] = []
         self.added: list[Message] = []
         self.claimed = False
         self.turn_id: str | None = None
@@ -89,10 +90,12 @@ class TurnRecord:
         )
 
     async def record(self, message: Message, source: Source) -> None:
-        """Make a message durable, then show it. Raises StoreError."""
+        """Make a message durable, then show it, and before it what was recorded before it. Raises StoreError."""
         added = self.add(message, source)
+        self._unshown.append(added)
         await self._recording.commit(self.append(added[0]))
-        self.show(added)
+        while added in self._unshown:
+            self.show(self._unshown.pop(0))
 
     def show(self, added: Added) -> None:
         """Show a message that is stored now."""
@@ -121,7 +124,8 @@ class TurnRecord:
     def show_end(self, settled: Sequence[Entry], body: SettledBody, **how: Any) -> None:
         """Show every member that it ended; ``how`` is its result or error. Last comes what `Operation` tells them."""
         self.emitter.turn(None)
-        self.emitter.emit(events.AgentEnd, messages=tuple(self.added))
+        if self.claimed:  # else nobody was told that it began
+            self.emitter.emit(events.AgentEnd, messages=tuple(self.added))
         for member, entry in zip(self._party.members, settled, strict=True):
             self.emitter_of(member).emit(
                 events.Operation,

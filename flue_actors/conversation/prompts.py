@@ -80,6 +80,16 @@ def continued_signal(submission_id: str, at_ms: int) -> SignalMessage:
     )
 
 
+def unanswered_signal(submission_id: str, at_ms: int) -> SignalMessage:
+    """Tells the model to answer an input that stands further up: others were answered before it went on."""
+    return SignalMessage(
+        type="submission_resumed",
+        attributes={"submissionId": submission_id},
+        content="An earlier message above was interrupted before it was answered. Answer it now.",
+        timestamp=at_ms,
+    )
+
+
 def instructions_signal(instructions: str, at_ms: int) -> SignalMessage:
     """Tells the model what its instructions are from here on, while the system prompt stays as it was frozen."""
     return SignalMessage(

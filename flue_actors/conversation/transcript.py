@@ -46,6 +46,11 @@ class Transcript:
         """What the model is shown: valid for a provider at any moment."""
         return tuple(self._context)
 
+    @property
+    def ends_in_a_reply(self) -> bool:
+        """True when the model has the last word: asked now, it would take its own reply for one to continue."""
+        return bool(self._context) and isinstance(self._context[-1], AssistantMessage)
+
     def unanswered(self) -> tuple[ToolCall, ...]:
         """The calls of the last reply that have no result yet."""
         calls = tool_calls_of(self._waiting) if self._waiting is not None else ()
