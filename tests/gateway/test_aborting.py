@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flue_actors.definition.settings import Settings
-from flue_actors.memory import memory_store
+from flue_actors.memory import MemoryStore, memory_store
+from flue_actors.storage import Committed, Fence, Op, Settle
 from tests.gateway.house import House, eventually, serving_house
 from tests.gateway.test_prompting import SSE, parse
 from tests.gateway.test_sockets import ask, hear, outcome, talking
@@ -96,14 +97,50 @@ async def test_another_instances_submission_cannot_be_aborted() -> None:
     assert found.json["status"] != "settled"
 
 
-async def test_an_abort_is_durable_before_it_is_answered() -> None:
-    store = memory_store()
-    async with serving_house(store=store, settings=BRIEF) as house:
-        ids = [await receipt(house) for _ in range(2)]
+class SettlesLater(MemoryStore):
+    """Nothing is settled until `release`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
+        if not any(isinstance(op, Settle) for op in ops) or self._released.is_set():
+            return super().commit(fence, *ops)
+        return asyncio.ensure_future(self._commit_later(fence, ops))
+
+    async def _commit_later(self, fence: Fence, ops: tuple[Op, ...]) -> Committed:
+        await self._released.wait()
+        return await super().commit(fence, *ops)
+
+
+@pytest.mark.parametrize("how", ["post", "frame"])
+async def test_the_wish_is_on_disk_before_anything_follows_from_it(how: str) -> None:
+    store = SettlesLater()
+    async with serving_house(store=store, settings=BRIEF) as house, talking(house) as socket:
+        for request_id in ("running", "waiting"):
+            await ask(socket, request_id, "hang")
+        await eventually(lambda: house.runtime.snapshot().pending == 2)
         await until_running(house)
-        await abort(house)
-        rows = [await store.submission(id) for id in ids]
-    assert all(row is not None and (row.abort is not None or row.outcome == "aborted") for row in rows)
+        if how == "post":
+            assert (await abort(house)).json["count"] == 2
+        else:
+            for request_id in ("running", "waiting"):
+                await socket.send(json.dumps({"version": 1, "type": "abort", "requestId": request_id}))
+            async with asyncio.timeout(10):
+                while not all(each.abort for each in await store.unsettled()):
+                    await asyncio.sleep(0.005)
+        rows = await store.unsettled()
+        assert [(each.status != "settled", each.abort) for each in rows] == [(True, "aborted")] * 2
+        store.release()
+        outcomes: list[Any] = []
+        while len(outcomes) < 2:
+            frame = await hear(socket)
+            outcomes += [frame["error"]["type"]] if frame["type"] in ("error", "result") else []
+        assert outcomes == ["aborted"] * 2
 
 
 async def test_everybody_who_waits_for_aborted_work_is_told() -> None:
