@@ -39,7 +39,7 @@ class ToolSteps:
         self._run_blocking = run_blocking
         self._loop = asyncio.get_running_loop()
         self._begun: set[str] = set()
-        self._writes: set[concurrent.futures.Future[None]] = set()
+        self._writes: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def do(self, name: str, fn: Callable[[], Any]) -> Any:
@@ -113,16 +113,21 @@ class ToolSteps:
         self._check_open()
         await self._journal.write(full, body)
 
+    async def _write_until_closed(self, full: str, body: bytes) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._writes.add(task)
+        try:
+            await self._write(full, body)
+        finally:
+            self._writes.discard(task)
+
     def _write_from_thread(self, full: str, body: bytes) -> None:
         self._check_open()
-        write = asyncio.run_coroutine_threadsafe(self._write(full, body), self._loop)
-        self._writes.add(write)
         try:
-            write.result()
+            asyncio.run_coroutine_threadsafe(self._write_until_closed(full, body), self._loop).result()
         except concurrent.futures.CancelledError:
             raise ToolError("Nobody waits for this call any more.") from None
-        finally:
-            self._writes.discard(write)
 
 
 def _encode(name: str, value: Any) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from flue_actors import AgentConfig, AgentContext, Tool, ToolContext, create_agent, define_tool, memory_store, tool
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import InternalError, ToolError, TurnLimitError
-from flue_actors.events import Log
+from flue_actors.events import Log, TurnEnd
 from flue_actors.messages import AssistantMessage, ToolResultMessage, text_of
 from flue_actors.runtime import Runtime
 from tests.runtime.support import kinds, running, virtual_time, watch
@@ -46,8 +46,9 @@ async def test_calls_of_one_reply_run_side_by_side_and_answer_in_their_order() -
         return name
 
     async with running(agent_with(meet)) as runtime:
-        found = await results(runtime, 'call meet {"name": "a"}\ncall meet {"name": "b"}')
-    assert [text_of(each) for each in found] == ["a", "b"]
+        seen = await watch(runtime.ref("agent", "u1"), 'call meet {"name": "a"}\ncall meet {"name": "b"}')
+    (first, _) = [event for event in seen if isinstance(event, TurnEnd)]
+    assert [text_of(each) for each in first.tool_results] == ["a", "b"]
 
 
 async def test_arguments_are_converted_where_the_meaning_is_plain() -> None:
