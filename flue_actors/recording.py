@@ -28,16 +28,17 @@ class Recording:
         paused: Called with the store's error each time it cannot be written.
     """
 
-    __slots__ = ("_open", "_paused", "_services")
+    __slots__ = ("_open", "_paused", "_round", "_services")
 
     def __init__(self, services: Services, paused: Callable[[StoreUnavailableError], None]) -> None:
         self._services = services
         self._paused = paused
         self._open: list[_Write] = []  # what is not known to be durable, in order
+        self._round = 0  # how often writes were repeated
 
     def write(self, *ops: Op) -> None:
         """Enqueue a write; the next `commit` answers for it too."""
-        self._open.append(_Write(ops, self._enqueue(ops)))
+        self._open.append(_Write(ops, self._enqueue(ops), self._round))
 
     async def commit(self, *ops: Op) -> None:
         """Make a write, and all before it, durable. Waits while the store is unavailable.
@@ -74,8 +75,11 @@ class Recording:
             if failed is None:
                 return
             error = failed.error()
+            if isinstance(error, FencedError) and failed.round < self._round:
+                self._write_again()  # refused for want of one before it, which was repeated since
+                continue
             if isinstance(error, FencedError) and failed.uncertain and await self._was_kept(failed):
-                self._open.remove(failed)
+                self._open = [each for each in self._open if each is not failed]
                 continue
             if not isinstance(error, StoreUnavailableError):
                 raise error or FencedError
@@ -93,10 +97,12 @@ class Recording:
         return failed[0] if failed else None
 
     def _write_again(self) -> None:
+        self._round += 1
         for write in self._open:
             if (error := write.error()) is not None:
                 write.uncertain = write.uncertain or isinstance(error, StoreUnavailableError)
                 write.future = self._enqueue(write.ops)
+                write.round = self._round
 
     async def _was_kept(self, write: "_Write") -> bool:
         """True when the store had kept what it said it could not: its entries are there."""
@@ -112,11 +118,12 @@ class Recording:
 
 
 class _Write:
-    __slots__ = ("future", "ops", "uncertain")
+    __slots__ = ("future", "ops", "round", "uncertain")
 
-    def __init__(self, ops: tuple[Op, ...], future: "asyncio.Future[Committed]") -> None:
+    def __init__(self, ops: tuple[Op, ...], future: "asyncio.Future[Committed]", round: int) -> None:
         self.ops = ops
         self.future = future
+        self.round = round
         self.uncertain = False  # it failed once, and may have been kept all the same
 
     def error(self) -> BaseException | None:

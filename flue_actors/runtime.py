@@ -434,7 +434,7 @@ class Runtime:
         assert self._admission is not None
         assert self._delivery is not None
         here: list[Pending] = []
-        for submission in left:
+        for submission in sorted(left, key=lambda each: each.attempt == 0):  # what was begun holds its session
             if submission.key.agent in self._roster:
                 here.append(self._admission.resume(submission))
             else:
