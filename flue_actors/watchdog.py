@@ -1,7 +1,7 @@
 """Notices when one callback keeps the event loop to itself, and says in the log who it is.
 
-A thread looks at the stack of the loop's thread a few times per threshold: the same callback twice, a threshold apart, is a
-stall. Nothing runs on the loop for that, so what does not stall pays nothing; a look costs 10 us.
+A thread knocks a few times per threshold: if the loop has not come to answer for a threshold, the stack of its thread tells
+who keeps it. The stack alone would not do: on uvloop it does not show where one callback ends and the next begins.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from typing import Any, Final
 
 logger = logging.getLogger("flue_actors.watchdog")
 
-_LOOKS: Final = 4
-"""Looks per threshold: a stall is reported at most a quarter of it late."""
+_KNOCKS: Final = 4
+"""Knocks per threshold: a stall is reported at most a quarter of it late."""
 
 _SHOWN: Final = 8
 """Innermost frames in a report."""
@@ -57,16 +57,21 @@ class Watchdog:
         self._stopped.set()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        seen, since, reported = None, 0.0, False
-        while not self._stopped.wait(self._threshold / _LOOKS) and not loop.is_closed():
-            stack = list(_stack(sys._current_frames().get(thread)))  # pyright: ignore[reportPrivateUsage]  # the documented way to see another thread's stack
-            callback = next((frame for frame in stack if _is(frame, "asyncio.events", "Handle._run")), None)
-            if callback is None or callback is not seen:
-                seen, since, reported = callback, self._now(), False
-            elif not reported and self._now() - since >= self._threshold:
+        answered, knocked, reported = threading.Event(), 0.0, False
+        answered.set()
+        while not self._stopped.wait(self._threshold / _KNOCKS):
+            if answered.is_set():
+                answered.clear()
+                knocked, reported = self._now(), False
+                try:
+                    loop.call_soon_threadsafe(answered.set)
+                except RuntimeError:  # it is closed
+                    return
+            elif not reported and self._now() - knocked >= self._threshold:
                 reported = True
-                _report(stack, self._now() - since)
-            del stack, callback  # a frame keeps its variables alive
+                stack = list(_stack(sys._current_frames().get(thread)))  # pyright: ignore[reportPrivateUsage]  # the documented way to see another thread's stack
+                _report(stack, self._now() - knocked)
+                del stack  # a frame keeps its variables alive
 
 
 def _report(stack: list[FrameType], seconds: float) -> None:
@@ -92,7 +97,3 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-def _is(frame: FrameType, module: str, function: str) -> bool:
-    return frame.f_code.co_qualname == function and frame.f_globals.get("__name__") == module
