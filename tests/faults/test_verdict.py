@@ -89,6 +89,7 @@ PLANTED = {
     "a result has no call": (picture(entries=without(2)), "a result without a call"),
     "an outcome is not told": (picture(entries=without(5)), "sub_0 is settled and has 0 outcomes"),
     "an input stands twice": (picture(entries=(*ENTRIES[:1], *without())), "stands twice"),
+    "a reply is recomputed": (picture(entries=(*ENTRIES[:4], *ENTRIES[3:])), "has 2 last replies"),
     "an outcome changes": (picture(replace(row(0), outcome="failed"), row(1)), "is another now"),
 }
 

@@ -42,6 +42,7 @@ class Client:
             "stream": self._stream,
             "socket": self._socket,
             "dispatch": self._dispatch,
+            "receipt": self._receipt,
         }
 
     async def talk(self) -> None:
@@ -54,7 +55,7 @@ class Client:
                 await self._transports[transport](script(agent, sent.token, self._rng), sent)
             except GONE:
                 return
-            if transport == "dispatch":
+            if transport in ("dispatch", "receipt"):
                 await asyncio.sleep(self._rng.uniform(0, 0.1))  # others wait for an answer
 
     async def _http(self, message: str, sent: Sent) -> None:
@@ -95,6 +96,14 @@ class Client:
 
     async def _dispatch(self, message: str, sent: Sent) -> None:
         async with self._session.post(f"{self._url}/dispatches/{sent.instance}", json=message) as response:
+            if response.status == 202:
+                sent.told = time.monotonic()
+            else:
+                sent.refused = await response.text()
+
+    async def _receipt(self, message: str, sent: Sent) -> None:
+        later = {"prefer": "respond-async"}
+        async with self._session.post(self._path(sent), json={"message": message}, headers=later) as response:
             if response.status == 202:
                 sent.told = time.monotonic()
             else:

@@ -8,6 +8,7 @@ import msgspec
 
 from flue_actors.conversation.entries import is_message, read_message
 from flue_actors.events import PromptResult
+from flue_actors.messages import AssistantMessage
 from flue_actors.models.anthropic.body import request_body
 from flue_actors.models.catalog import UNKNOWN
 from flue_actors.models.protocol import ModelRequest
@@ -52,6 +53,7 @@ def broken_promises(
         *_outcomes(picture, settled_before),
         *_order(picture, book),
         *_histories(picture),
+        *_recomputed(picture),
         *_executions(done),
     ]
 
@@ -78,6 +80,18 @@ def _acceptance(picture: Picture, book: Book) -> Iterator[str]:
             yield f"{sent.token} was acknowledged over {sent.transport} and is lost"
         if sent.result is not None and (not found or _text(found[0]) != sent.result):
             yield f"{sent.token} was answered {sent.result[:40]!r}, and that is not what is stored"
+
+
+def _recomputed(picture: Picture) -> Iterator[str]:
+    """An answered input has one last reply: a recorded one is never asked for again."""
+    answers: Counter[str] = Counter()
+    for entry in [entry for entries in picture.sessions.values() for entry in entries if is_message(entry)]:
+        message = read_message(entry).message
+        if isinstance(message, AssistantMessage) and message.stop_reason == "stop":
+            answers[entry.submission_id or ""] += 1
+    for row in picture.submissions:
+        if answers[row.id] != (row.outcome == "completed"):
+            yield f"{row.id} is {row.outcome or row.status} and has {answers[row.id]} last replies"
 
 
 def _text(row: Submission) -> str | None:
