@@ -122,3 +122,22 @@ def text_of(message: Message) -> str:
 def tool_calls_of(message: AssistantMessage) -> tuple[ToolCall, ...]:
     """The tool calls of a reply in the order the model made them."""
     return tuple([block for block in message.content if isinstance(block, ToolCall)])
+
+
+def with_distinct_ids(content: tuple[AssistantContent, ...]) -> tuple[AssistantContent, ...]:
+    """The content with an id of its own for each tool call: results are told apart by it, and some models repeat one."""
+    ids = [block.id for block in content if isinstance(block, ToolCall)]
+    if len(set(ids)) == len(ids):
+        return content
+    taken: set[str] = set()
+    distinct: list[AssistantContent] = []
+    for block in content:
+        if isinstance(block, ToolCall):
+            id, n = block.id, 1
+            while id in taken or (n > 1 and id in ids):
+                n += 1
+                id = f"{block.id}_{n}"
+            taken.add(id)
+            block = msgspec.structs.replace(block, id=id)
+        distinct.append(block)
+    return tuple(distinct)

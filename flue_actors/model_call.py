@@ -20,7 +20,7 @@ from flue_actors.conversation.outcome import ZERO, add_usage, cut_off_reply
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ModelError
 from flue_actors.idle import IdleTimeout
-from flue_actors.messages import AssistantContent, AssistantMessage, StopReason, TextContent, Usage
+from flue_actors.messages import AssistantContent, AssistantMessage, StopReason, TextContent, Usage, with_distinct_ids
 from flue_actors.models.catalog import cost_of
 from flue_actors.models.protocol import (
     ModelRequest,
@@ -211,7 +211,7 @@ class ModelCall:
     def _message(self, done: ReplyDone) -> AssistantMessage:
         usage = msgspec.structs.replace(done.usage, cost=cost_of(done.usage, self._resolved.info.prices))
         self.usage = add_usage(self.usage, usage)
-        return self._assistant(done.content, done.stop_reason, usage)
+        return self._assistant(with_distinct_ids(done.content), done.stop_reason, usage)
 
     def _assistant(
         self, content: tuple[AssistantContent, ...], stop_reason: StopReason, usage: Usage
