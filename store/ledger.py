@@ -156,7 +156,8 @@ class Ledger:
         if self._execute(rows.SETTLE, rows.settle_row(op, told_in)).rowcount != 1:
             raise FencedError(dev=f"submission {op.submission_id} is not open at attempt {op.attempt}")
         self._running.pop(op.submission_id, None)
-        self._remove_journal(op.submission_id)
+        if self._journaled is None or op.submission_id in self._journaled:
+            self._remove_journal(op.submission_id)
 
     def _write_journal(self, op: WriteJournal) -> None:
         self._check_running(op.submission_id, op.attempt)

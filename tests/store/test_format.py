@@ -9,7 +9,7 @@ import pytest
 from flue_actors.errors import ConfigError, StoreError, StoreFormatError, StoreUnavailableError
 from flue_actors.ids import AgentKey
 from flue_actors.storage import FORMAT_VERSION, Append, Claim, Entry, Erase, JournalRow, Settle, Submission
-from flue_actors.store import sqlite
+from flue_actors.store import rows, sqlite
 from flue_actors.store.schema import APPLICATION_ID, MIGRATIONS, Durability
 
 GOLDEN = sorted(Path(__file__).parent.glob("golden/*.sql"))
@@ -186,6 +186,15 @@ async def test_unsettled_reads_only_what_is_open(tmp_path: Path) -> None:
     assert "USING INDEX submissions_open" in plan
     assert "SCAN i" not in plan
     assert "SCAN s" not in plan
+
+
+async def test_no_statement_walks_a_whole_table(tmp_path: Path) -> None:
+    path = await made(tmp_path)
+    statements = {name: sql for name, sql in vars(rows).items() if isinstance(sql, str) and name[0].isupper()}
+    bounded = {"PRUNE", "FIND_JOURNALED", "UNSETTLED"}  # by a LIMIT, by what runs, by what is open
+    for name in statements.keys() - bounded:
+        plan = " ".join(str(row) for row in query(path, "EXPLAIN QUERY PLAN " + statements[name].replace("?", "1")))
+        assert "SCAN " not in plan.replace("SCAN CONSTANT ROW", ""), name
 
 
 async def test_a_1_kib_entry_takes_at_most_1_15_times_its_size(tmp_path: Path) -> None:
