@@ -1,5 +1,7 @@
 """A real server whose disk is full, or broken, for a while: it stays up, says so, answers reads, and goes on afterwards."""
 
+import shutil
+import subprocess
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -115,3 +117,36 @@ async def test_a_turn_that_runs_waits_for_the_disk_and_completes(fault: str, dis
             assert disk.state("writer/u1") == "running"
         disk.until_all("idle")
     assert await verdict_on(disk.home, "T1T", "T2T") == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A real file system of 2 MB, for the ``data`` folder."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount command here")
+async def test_a_file_system_that_is_really_full_refuses_by_name_and_goes_on_with_more_space(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    with house(tmp_path / "house") as home:
+        (home.folder / "data").symlink_to(small_disk)
+        home.start()
+        home.listen()
+        answers = [home.client().prompt("worker", f"u{number}", f"T{number}T " + "x" * 200_000) for number in range(8)]
+        refused = [each.body["error"]["type"] for each in answers if each.status != 200]
+        assert refused
+        assert set(refused) == {"store_unavailable"}
+        assert home.client().request("GET", "/agents/worker/u0/sessions/default").status == 200
+        subprocess.run(["mount", "-o", "remount,size=50m", small_disk], check=True)
+        accepted = [f"T{number}T" for number, each in enumerate(answers) if each.status == 200]
+        home.until(lambda: home.client().prompt("worker", "u9", "T9T hello").status == 200, "it does not go on", 20)
+        assert await verdict_on(home, *accepted, "T9T") == []
