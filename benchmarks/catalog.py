@@ -118,6 +118,18 @@ _ALL: Final = (
         once=True,
     ),
     Benchmark(
+        name="recovery",
+        says="a start after a crash: 1,000,000 stored instances, 5,000 of them in the middle of a turn",
+        core="client",
+        goals={
+            "until_listening_ms": Goal(at_most=1_000),
+            "first_answer_ms": Goal(at_most=1_000),
+            "refused_share": Goal(at_most=0.01),
+            "completed_share": Goal(at_least=1),
+        },
+        once=True,
+    ),
+    Benchmark(
         name="prompt_cache",
         says="share of a 50-turn session's input read from the prompt cache, with a restart in the middle",
         goals={"read_from_cache_share": Goal(at_least=0.95)},

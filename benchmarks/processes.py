@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,17 @@ _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Server(msgspec.Struct, frozen=True):
-    """A running flue-actors server on the loopback interface."""
+    """A running flue-actors server on the loopback interface.
+
+    Attributes:
+        exec_seconds: From its process's start until it listened.
+        start_seconds: From its runtime's start until then.
+    """
 
     pid: int
     port: int
+    exec_seconds: float = 0
+    start_seconds: float = 0
 
     def cpu_seconds(self) -> float:
         """User and system time so far, all threads; in steps of 10 ms."""
@@ -34,13 +42,17 @@ class Server(msgspec.Struct, frozen=True):
 
 @contextmanager
 def flue_server(
-    *, model: str, loop: str, store: str = "sqlite", env: Mapping[str, str] | None = None
+    *, model: str, loop: str, store: str = "sqlite", env: Mapping[str, str] | None = None, file: Path | None = None
 ) -> Generator[Server]:
-    """``benchmarks.server`` with one agent, ``echo``, on the server's core."""
+    """``benchmarks.server`` with one agent, ``echo``, on the server's core; its store in ``file`` or in a new one."""
     port = free_port()
     arguments = ["-m", "benchmarks.server", "--port", str(port), "--store", store, "--model", model, "--loop", loop]
-    with _running(arguments, "server", env) as process:
-        yield Server(process.pid, port)
+    began = time.perf_counter()
+    with _running([*arguments, *(["--file", str(file)] if file is not None else [])], "server", env) as process:
+        listened = time.perf_counter()
+        assert process.stdout is not None
+        start_ms = float(process.stdout.readline())
+        yield Server(process.pid, port, listened - began, start_ms / 1000)
 
 
 @contextmanager

@@ -1,8 +1,12 @@
-"""``python -m benchmarks.server``: one agent, ``echo``, served as the product serves it. Prints a line when it listens."""
+"""``python -m benchmarks.server``: one agent, ``echo``, served as the product serves it.
+
+Prints its address when it listens, and in a second line how many milliseconds that was after its runtime began to start.
+"""
 
 import argparse
 import asyncio
 import tempfile
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,16 +20,18 @@ from flue_actors.gateway.heap import settle_heap
 INSTRUCTIONS = "Reply with a short text."
 
 
-async def _serve(model: str, store: str, port: int, folder: Path) -> None:
+async def _serve(model: str, store: str, port: int, file: Path) -> None:
     agent = create_agent(model=model, instructions=INSTRUCTIONS)
     definition = AgentDefinition("echo", agent, route=public, websocket=public)
-    kept = memory_store() if store == "memory" else sqlite(folder / "flue.db")
-    await serve(Runtime({"echo": definition}, store=kept), port=port, on_listening=_listening)
+    kept = memory_store() if store == "memory" else sqlite(file)
+    began = time.perf_counter()
 
+    def listening(host: str, port: int) -> None:
+        elapsed = time.perf_counter() - began
+        settle_heap()  # as the command line does
+        print(f"http://{host}:{port}\n{elapsed * 1000:.1f}", flush=True)
 
-def _listening(host: str, port: int) -> None:
-    settle_heap()  # as the command line does
-    print(f"http://{host}:{port}", flush=True)
+    await serve(Runtime({"echo": definition}, store=kept), port=port, on_listening=listening)
 
 
 def _run(main: Coroutine[Any, Any, None], loop: str) -> None:
@@ -42,9 +48,11 @@ def main() -> None:
     parser.add_argument("--model", default="scripted/echo")
     parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="uvloop")
+    parser.add_argument("--file", type=Path, help="the store's file; default: a new one")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _run(_serve(given.model, given.store, given.port, Path(folder)), given.loop)
+        file: Path = given.file or Path(folder) / "flue.db"
+        _run(_serve(given.model, given.store, given.port, file), given.loop)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         accounting: Keep prompt-cache accounts and validate the history (off: a benchmark's server is cheaper).
         min_cache_tokens: Shorter prefixes are not cached (the real ones: 1,024 and more).
         record: Keep the requests.
+        capacity: Answers at a time; whoever asks for more is told 529. 0 = any number.
     """
 
     text: str | None = None
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accounting: bool = True
     min_cache_tokens: int = 0
     record: bool = True
+    capacity: int = 0
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class MessagesServer:
         count: Requests so far.
         connections: Connections accepted so far.
         streaming: Answers on their way now.
+        most: Of these, at the same time.
+        refused: Requests beyond the capacity.
         abandoned: Answers the client left before their end.
         transports: Connections open now.
     """
@@ -87,6 +91,8 @@ class MessagesServer:
         self.count = 0
         self.connections = 0
         self.streaming = 0
+        self.most = 0
+        self.refused = 0
         self.abandoned = 0
         self.transports: set[asyncio.Transport] = set()
         self._faults: deque[Fault] = deque()
@@ -104,6 +110,9 @@ class MessagesServer:
         number = self.count
         if url.partition(b"?")[0] != b"/v1/messages":
             return error_plan(404, "no such path", number)
+        if self.settings.capacity and self.streaming >= self.settings.capacity:
+            self.refused += 1
+            return error_plan(529, "too many at a time", number)
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if not key or key != (self.settings.api_key or key):
             return error_plan(401, "invalid x-api-key", number)
@@ -195,6 +204,8 @@ class _Connection(asyncio.Protocol):
         self._url, self._headers, self._body = b"", {}, []
         self._running = True
         self._server.streaming += 1
+        if plan.chunked:
+            self._server.most = max(self._server.most, self._server.streaming)
         if plan.delay:
             self._timer = asyncio.get_running_loop().call_later(plan.delay, self._begin, plan)
         else:
