@@ -1,38 +1,19 @@
 """Numbers and stamps the events of one submission, and hands them to observers and the instance's feed."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
 from flue_actors.clock import Clock, iso
-from flue_actors.events import Event, public
+from flue_actors.events import Event, MessageSnapshot, public
 from flue_actors.ids import DEFAULT_HARNESS
+from flue_actors.messages import AssistantMessage
 from flue_actors.observing import Feed, Observers
+from flue_actors.places import Position
 from flue_actors.storage import Submission
 
 E = TypeVar("E", bound=msgspec.Struct)
-
-
-class Position:
-    """Where a session's event order stands: the last durable entry, and ephemeral events since. See `events`."""
-
-    __slots__ = ("n", "seq")
-
-    def __init__(self, seq: int) -> None:
-        self.seq = seq
-        self.n = 0
-
-    def durable(self, seq: int) -> str:
-        """The offset of the event that was committed with entry ``seq``."""
-        if seq != self.seq:
-            self.seq = seq
-            self.n = 0
-        return f"{seq}-0"
-
-    def ephemeral(self) -> str:
-        """The offset of the next event that is not stored."""
-        self.n += 1
-        return f"{self.seq}-{self.n}"
 
 
 class Emitter:
@@ -45,6 +26,7 @@ class Emitter:
         "_index",
         "_observers",
         "_position",
+        "_session",
         "_stamp",
         "_submission_id",
         "full",
@@ -61,6 +43,7 @@ class Emitter:
         clock: Clock,
     ) -> None:
         self._submission_id = submission.id
+        self._session = submission.session
         self._position = position
         self._feed = feed
         self._observers = observers
@@ -90,13 +73,25 @@ class Emitter:
         else:
             self._correlation["turn_id"] = turn_id
 
+    def streaming(self, reply: Callable[[], AssistantMessage] | None) -> None:
+        """A reply begins to be streamed: ``reply`` tells what there is of it; None: it ended, one way or another."""
+        if reply is None:
+            self._feed.streaming.pop(self._session, None)
+        else:
+            self._feed.streaming[self._session] = lambda: self._snapshot(reply())
+
+    def _snapshot(self, message: AssistantMessage) -> MessageSnapshot:
+        return MessageSnapshot(
+            **self._correlation, message=message, offset=str(self._position), timestamp=iso(self._clock.now_ms())
+        )
+
     def emit(self, kind: type[E], /, *, durable: int | None = None, **fields: Any) -> None:
         """Emit one event. ``durable`` is the seq of the entry it was committed with."""
         position = self._position
         offset = position.ephemeral() if durable is None else position.durable(durable)
         index = self._index
         self._index += 1
-        if not self._observers and not self._feed.is_watched(self._submission_id):
+        if not self._observers and not self._feed.is_watched(self._submission_id, self._session):
             return  # nobody looks: an event costs 4 us, and a plain prompt has 13 of them
         event = kind(**self._correlation, **fields, event_index=index, offset=offset, timestamp=self._now())
         self.publish(event)  # pyright: ignore[reportArgumentType]  # every kind passed in is a member of Event

@@ -138,6 +138,7 @@ class ModelCall:
                 raise
             finally:
                 partial.close()
+                self._emitter.streaming(None)
             await self._pause(delay, partial)
             attempt += 1
 
@@ -191,6 +192,7 @@ class ModelCall:
 
     def _begin(self, partial: "_Partial") -> None:
         partial.begun = True
+        self._emitter.streaming(lambda: self._assistant((TextContent(text="".join(partial.text)),), "stop", ZERO))
         self._emitter.emit(events.MessageStart, message=self._assistant((), "stop", ZERO))
 
     def _update(self, partial: "_Partial", delta: str) -> None:

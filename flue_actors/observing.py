@@ -1,4 +1,4 @@
-"""How events reach whoever watches: a bounded ring per instance, and subscriptions that hold cursors into it.
+"""How events reach whoever watches: a bounded ring per instance, and readers that hold cursors into it.
 
 Deltas never go through mailboxes (a mailbox hop per delta measured 6x slower than a ring). The turn appends an event and
 goes on; it never waits for a reader. A reader that falls more than a ring behind is told so (`Subscription.lagged`) and
@@ -11,7 +11,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol, Self
 
-from flue_actors.events import TERMINAL, Event
+import msgspec
+
+from flue_actors.events import TERMINAL, Event, MessageSnapshot
+from flue_actors.ids import AgentKey
+from flue_actors.places import Place, Position, place_of
 
 logger = logging.getLogger("flue_actors.observing")
 
@@ -21,20 +25,73 @@ RING_EVENTS: Final = 4096
 Observer = Callable[[Event], None]
 
 
+class Shown(msgspec.Struct, eq=False):
+    """An event, where it stands in its session, and its JSON once somebody made it: many readers share it."""
+
+    event: Event
+    place: Place | None
+    encoded: bytes | None = None
+
+
 class Feed:
     """The events of one instance's live work: a ring, and who reads it.
 
     It lives while the instance has work under way or somebody reads; an idle instance has none.
+
+    Attributes:
+        positions: Where the event order of each session in use stands.
+        streaming: For each session whose model is answering: the reply so far.
+        working: True while the instance has work under way.
     """
 
-    __slots__ = ("_base", "_capacity", "_events", "_readers", "_watched")
+    __slots__ = (
+        "_base",
+        "_capacity",
+        "_events",
+        "_followers",
+        "_readers",
+        "_watched",
+        "positions",
+        "streaming",
+        "working",
+    )
 
     def __init__(self, capacity: int = RING_EVENTS) -> None:
         self._capacity = capacity
-        self._events: deque[Event] = deque(maxlen=capacity)
-        self._base = 0  # position of the ring's first event since the feed began
+        self._events: deque[Shown] = deque(maxlen=capacity)
+        self._base = 0  # place of the ring's first event since the feed began
         self._readers: dict[str, list[Subscription]] = {}
+        self._followers: dict[str, list[Follower]] = {}
         self._watched: set[str] = set()
+        self.positions: dict[str, Position] = {}
+        self.streaming: dict[str, Callable[[], MessageSnapshot]] = {}
+        self.working = False
+
+    @property
+    def is_followed(self) -> bool:
+        """True while somebody follows one of its sessions."""
+        return bool(self._followers)
+
+    def follow(self, session: str) -> "Follower":
+        """A cursor over the events of one session, from the oldest one at hand on."""
+        follower = Follower(self, session, self._base)
+        self._followers.setdefault(session, []).append(follower)
+        return follower
+
+    def unfollow(self, follower: "Follower") -> None:
+        """Stop following. Idempotent."""
+        followers = self._followers.get(follower.session, [])
+        if follower in followers:
+            followers.remove(follower)
+            if not followers:
+                del self._followers[follower.session]
+
+    def end(self, session: str | None) -> None:
+        """The session (None: every one) was removed: nobody follows it any more."""
+        for each in list(self._followers) if session is None else [session]:
+            self.positions.pop(each, None)
+            for follower in list(self._followers.get(each, ())):
+                follower.end()
 
     def subscribe(self, submission_id: str) -> "Subscription":
         """A cursor over the events of one submission, from now on."""
@@ -43,8 +100,11 @@ class Feed:
         self._readers.setdefault(submission_id, []).append(reader)
         return reader
 
-    def is_watched(self, submission_id: str) -> bool:
+    def is_watched(self, submission_id: str, session: str) -> bool:
         """True once somebody has read this submission's events, even if they left: they may come back for the rest."""
+        if self._followers and session in self._followers:
+            self._watched.add(submission_id)
+            return True
         return submission_id in self._watched or submission_id in self._readers
 
     def forget(self, submission_id: str) -> None:
@@ -56,21 +116,38 @@ class Feed:
         if len(self._events) == self._capacity:
             self._base += 1
             # Only who reads the forgotten event's submission lost something: the ring is shared by all that wait.
-            forgotten = self._events[0].submission_id
-            for reader in self._readers.get(forgotten, ()) if isinstance(forgotten, str) else ():
+            forgotten = self._events[0].event
+            for reader in self._readers.get(str(forgotten.submission_id), ()):
                 reader.forgotten(self._base)
-        self._events.append(event)
+            for follower in self._followers.get(str(forgotten.session), ()):
+                follower.forgotten(self._base)
+        self._events.append(Shown(event, place_of(event.offset)))
         readers = self._readers.get(submission_id)
         if readers is not None:
             for reader in readers:
                 reader.wake()
+        if self._followers:
+            for follower in self._followers.get(str(event.session), ()):
+                follower.wake()
 
     def since(self, cursor: int, submission_id: str) -> tuple[list[Event], int]:
         """Events behind ``cursor`` of that submission, and the new cursor."""
         end = self._base + len(self._events)
         start = max(cursor, self._base)
         events = self._events
-        found = [event for i in range(start - self._base, len(events)) if _is_of(event := events[i], submission_id)]
+        found = [
+            event
+            for i in range(start - self._base, len(events))
+            if (event := events[i].event).submission_id == submission_id
+        ]
+        return found, end
+
+    def of_session(self, cursor: int, session: str) -> tuple[list[Shown], int]:
+        """The same for a session."""
+        end = self._base + len(self._events)
+        start = max(cursor, self._base)
+        events = self._events
+        found = [each for i in range(start - self._base, len(events)) if (each := events[i]).event.session == session]
         return found, end
 
     def release(self, reader: "Subscription") -> None:
@@ -83,8 +160,85 @@ class Feed:
             del self._readers[reader.submission_id]
 
 
-def _is_of(event: Event, submission_id: str) -> bool:
-    return event.submission_id == submission_id
+class Feeds:
+    """The feed of every instance that has work under way or is followed: memory follows live work."""
+
+    __slots__ = ("_feeds",)
+
+    def __init__(self) -> None:
+        self._feeds: dict[AgentKey, Feed] = {}
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    def open(self, key: AgentKey) -> Feed:
+        """The instance's feed, made if need be; give it back with `tidy`."""
+        feed = self._feeds.get(key)
+        if feed is None:
+            feed = self._feeds[key] = Feed()
+        return feed
+
+    def get(self, key: AgentKey) -> Feed | None:
+        """The instance's feed, if it has one."""
+        return self._feeds.get(key)
+
+    def tidy(self, key: AgentKey) -> None:
+        """Drop the feed if nothing is under way and nobody follows."""
+        feed = self._feeds.get(key)
+        if feed is not None and not feed.working and not feed.is_followed:
+            del self._feeds[key]
+
+
+class Follower:
+    """A cursor over one session's events, across its submissions. For `streaming`, which knows what stands before.
+
+    Attributes:
+        lagged: Events were forgotten before they were taken.
+        ended: The session was removed.
+    """
+
+    __slots__ = ("_cursor", "_feed", "_waiter", "ended", "lagged", "session")
+
+    def __init__(self, feed: Feed, session: str, cursor: int) -> None:
+        self._feed = feed
+        self._cursor = cursor
+        self._waiter: asyncio.Future[None] | None = None
+        self.session = session
+        self.lagged = False
+        self.ended = False
+
+    def take(self) -> list[Shown]:
+        """Everything new since the last call."""
+        found, self._cursor = self._feed.of_session(self._cursor, self.session)
+        return found
+
+    async def ready(self) -> None:
+        """Wait until there may be something to take, or somebody calls `wake`."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Have whoever waits look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def forgotten(self, base: int) -> None:
+        """The ring begins at ``base`` now, and dropped an event of this session. For `Feed` only."""
+        if self._cursor < base:
+            self.lagged = True
+            self.wake()
+
+    def end(self) -> None:
+        """The session is gone. For `Feed` only."""
+        self.ended = True
+        self.wake()
+
+    def close(self) -> None:
+        """Stop following. Idempotent."""
+        self._feed.unfollow(self)
 
 
 class Subscription:

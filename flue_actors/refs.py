@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from flue_actors.admission import Admitted, Sending
@@ -16,13 +17,15 @@ from flue_actors.agent_ref import (
     Submitted,
 )
 from flue_actors.clock import iso
-from flue_actors.conversation.entries import is_message, read_message
+from flue_actors.conversation.entries import is_message, is_private, read_message
 from flue_actors.definition.guards import Principal
 from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError, UnavailableError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
+from flue_actors.places import Place
 from flue_actors.receipts import info, kept, result_of
 from flue_actors.storage import Entry, Store, Submission
+from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import DispatchInput, Input, LiveInstance, Pending, PromptInput
 
 
@@ -49,6 +52,10 @@ class RefHost(Protocol):
     @property
     def draining(self) -> bool:
         """True from the beginning of the runtime's stop on."""
+        ...
+
+    def follow(self, key: AgentKey, session: str, after: str | None) -> SessionStream:
+        """A reader of a session's events; see `streaming`."""
         ...
 
     def live(self, key: AgentKey) -> LiveInstance | None:
@@ -130,16 +137,28 @@ class LocalSessionRef:
             dispatch_id=admitted.dispatch_id, submission_id=admitted.submission_id, accepted_at=admitted.accepted_at
         )
 
+    async def events(self, *, after: str | None = None) -> AsyncIterator[Event]:
+        """Every event of the session behind offset ``after`` (None: from now on), then live, until it is removed."""
+        async with aclosing(events_of(self.follow(after))) as shown:
+            async for each in shown:
+                yield each.event
+
+    def follow(self, after: str | None = None) -> SessionStream:
+        """The same, for who writes the events on: batches, with their JSON made once for all readers."""
+        return self._host.follow(self.key, self._name, after)
+
     async def history(
         self, *, after: str | None = None, before: str | None = None, limit: int | None = None
     ) -> list[HistoryEntry]:
         """The session's messages in order, between the offsets: the first ``limit``, with ``before`` the last ones."""
-        low, high = 0 if after is None else _seq(after), None if before is None else _seq(before)
+        low, high = 0 if after is None else Place.parse(after).seq, None if before is None else Place.parse(before).seq
         found: list[HistoryEntry] = []
         missing = limit
         while True:  # not every entry is a message
             entries = await self._host.store.entries(self.key, self._name, after=low, before=high, limit=missing)
-            page = [_history_entry(entry) for entry in entries if is_message(entry)]
+            page = [
+                _history_entry(entry) for entry in entries if is_message(entry) and not is_private(read_message(entry))
+            ]
             found = [*found, *page] if high is None else [*page, *found]
             if missing is None or limit is None or len(entries) < missing or len(found) == limit:
                 return found
@@ -259,15 +278,6 @@ def _running(pending: Pending) -> RunningSubmission:
         session=pending.submission.session,
         running_since=iso(pending.started_at),
     )
-
-
-def _seq(offset: str) -> int:
-    seq, dash, n = offset.partition("-")
-    if not dash or not seq.isdecimal() or not n.isdecimal():
-        raise InvalidRequestError(
-            "The offset is not valid.", details='Send an offset as received: "<number>-<number>".'
-        )
-    return int(seq)
 
 
 def _snapshot(value: Any) -> Any:

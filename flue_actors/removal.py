@@ -38,6 +38,9 @@ class Removal:
             await self._abort(key, session)
             await self._forget(key, session)
             await self._services.store.commit(self._services.fence, Erase(key=key, session=session))
+            feed = self._instances.feeds.get(key)
+            if feed is not None:
+                feed.end(session)
         finally:
             self._admission.reopen(key)
 

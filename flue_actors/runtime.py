@@ -43,6 +43,7 @@ from flue_actors.retention import Retention, Sweeper
 from flue_actors.roster import Roster
 from flue_actors.services import Services
 from flue_actors.storage import Store, StoreStatistics, Submission
+from flue_actors.streaming import SessionStream
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
 
@@ -184,11 +185,13 @@ class Runtime:
             self.state = "new"
             raise
         self._watchdog.start()
+        loading = asyncio.ensure_future(self._load_models())  # in a thread, while the store is read
         try:
             await self._system.start()
             left = await self._store.unsettled()
-            await self._load_models()
+            await loading
         except BaseException:
+            loading.cancel()
             await self._shut_down()
             raise
         self._delivery = delivery = Delivery(services, self._system)
@@ -327,6 +330,10 @@ class Runtime:
         if self._services is None:
             raise NotStartedError
         return self._services
+
+    def follow(self, key: AgentKey, session: str, after: str | None) -> SessionStream:
+        """A reader of a session's events; see `streaming`."""
+        return SessionStream(self._store, self._instances.feeds, key, session, after)
 
     def live(self, key: AgentKey) -> LiveInstance | None:
         """What the instance has under way, if anything."""

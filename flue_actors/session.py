@@ -6,9 +6,9 @@ from typing import Self
 from flue_actors.conversation.entries import Source, is_message, is_refusal, message_entry, read_message
 from flue_actors.conversation.frozen import Frozen, decode_frozen
 from flue_actors.conversation.transcript import Transcript
-from flue_actors.emitting import Position
 from flue_actors.ids import AgentKey
 from flue_actors.messages import Message
+from flue_actors.places import Position
 from flue_actors.storage import Entry, Store
 
 

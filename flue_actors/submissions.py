@@ -11,11 +11,10 @@ import msgspec
 
 from flue_actors.clock import iso
 from flue_actors.definition.guards import Principal
-from flue_actors.emitting import Position
 from flue_actors.errors import FlueError
 from flue_actors.events import PromptResult
 from flue_actors.ids import AgentKey
-from flue_actors.observing import Feed, Subscription
+from flue_actors.observing import Feed, Feeds, Subscription
 from flue_actors.session import Session
 from flue_actors.storage import Submission
 
@@ -243,18 +242,16 @@ class LiveInstance:
         unsettled: Its accepted inputs in the order of acceptance, by id.
         running: Those its actor has taken up.
         settling: Inputs that are settled past the actor.
-        positions: Where the event order of each session in use stands.
     """
 
-    __slots__ = ("_sessions", "feed", "key", "positions", "running", "settling", "unsettled")
+    __slots__ = ("_sessions", "feed", "key", "running", "settling", "unsettled")
 
-    def __init__(self, key: AgentKey) -> None:
+    def __init__(self, key: AgentKey, feed: Feed) -> None:
         self.key = key
-        self.feed = Feed()
+        self.feed = feed
         self.unsettled: dict[str, Pending] = {}
         self.running: list[Pending] = []
         self.settling: set[asyncio.Task[None]] = set()
-        self.positions: dict[str, Position] = {}
         self._sessions: dict[str, int] = {}
 
     @property
@@ -280,7 +277,7 @@ class LiveInstance:
 
     def place(self, session: Session) -> None:
         """Have a session that was read anew go on where its event order stands: no offset is used twice."""
-        session.position = self.positions.setdefault(session.name, session.position)
+        session.position = self.feed.positions.setdefault(session.name, session.position)
 
     async def decided(self) -> None:
         """Wait until what is settled past the actor is: before that, an attempt that was fenced may still write."""
@@ -299,9 +296,10 @@ class LiveInstance:
 class LiveInstances:
     """Every instance with work under way: memory follows live work, never ids ever seen."""
 
-    __slots__ = ("_instances", "_keys", "_quiet", "pending")
+    __slots__ = ("_instances", "_keys", "_quiet", "feeds", "pending")
 
     def __init__(self) -> None:
+        self.feeds = Feeds()
         self._instances: dict[AgentKey, LiveInstance] = {}
         self._keys: dict[tuple[AgentKey, str, str], Pending] = {}
         self._quiet: asyncio.Future[None] | None = None
@@ -323,7 +321,9 @@ class LiveInstances:
         submission = pending.submission
         instance = self._instances.get(submission.key)
         if instance is None:
-            instance = self._instances[submission.key] = LiveInstance(submission.key)
+            feed = self.feeds.open(submission.key)
+            feed.working = True
+            instance = self._instances[submission.key] = LiveInstance(submission.key, feed)
         instance.add(pending)
         self.pending += 1
         if submission.idempotency_key is not None:
@@ -345,6 +345,8 @@ class LiveInstances:
                 del self._keys[named]
         if instance.pending == 0:
             del self._instances[instance.key]
+            instance.feed.working = False
+            self.feeds.tidy(instance.key)
         if self.pending == 0 and self._quiet is not None and not self._quiet.done():
             self._quiet.set_result(None)
 

@@ -4,14 +4,17 @@
 worked on again, `settled` rows its terminal outcome, so history, status and replayed events tell the same story.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from flue_actors.errors import ModelRefusedError
 from flue_actors.events import OperationError
-from flue_actors.messages import Message, Usage
+from flue_actors.messages import Message, SignalMessage, Usage
 from flue_actors.storage import Entry, Outcome
+
+INSTRUCTIONS: Final = "instructions"
+"""Type of the signal that tells the model of changed instructions."""
 
 Source = Literal["prompt", "dispatch", "model", "tool", "runtime"]
 
@@ -84,6 +87,11 @@ def read_resumed(entry: Entry) -> ResumedBody:
 def is_message(entry: Entry) -> bool:
     """True for what `read_message` reads."""
     return entry.kind == "message"
+
+
+def is_private(body: MessageBody) -> bool:
+    """True for what is between the runtime and the model: the instructions are nobody else's."""
+    return isinstance(body.message, SignalMessage) and body.message.type == INSTRUCTIONS
 
 
 def is_refusal(entry: Entry) -> bool:

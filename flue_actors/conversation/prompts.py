@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from flue_actors.conversation.entries import json_text
+from flue_actors.conversation.entries import INSTRUCTIONS, json_text
 from flue_actors.ids import AgentKey
 from flue_actors.messages import SignalMessage
 
@@ -93,7 +93,7 @@ def unanswered_signal(submission_id: str, at_ms: int) -> SignalMessage:
 def instructions_signal(instructions: str, at_ms: int) -> SignalMessage:
     """Tells the model what its instructions are from here on, while the system prompt stays as it was frozen."""
     return SignalMessage(
-        type="instructions",
+        type=INSTRUCTIONS,
         content=f"Your instructions have changed. From here on these replace the earlier ones:\n\n{instructions}",
         timestamp=at_ms,
     )
