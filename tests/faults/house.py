@@ -1,5 +1,6 @@
 """A project in a folder of its own and the server process that serves it, which may be killed and started again."""
 
+import copy
 import os
 import shutil
 import signal
@@ -50,8 +51,7 @@ class House:
     @classmethod
     def beside(cls, other: "House") -> "House":
         """Another server for the same folder, on a port of its own."""
-        made = cls.__new__(cls)
-        made.__dict__.update(other.__dict__)
+        made = copy.copy(other)
         made.port = free_port()
         made.url = f"http://127.0.0.1:{made.port}"
         made.log = other.folder / "second.log"
@@ -67,7 +67,7 @@ class House:
         return Served(self.process, self.port)  # pyright: ignore[reportArgumentType]
 
     def start(self, *prefix: str) -> None:
-        """Start the process; it does not listen yet."""
+        """Start the process, by the program in ``prefix`` if there is one; it does not listen yet."""
         assert self._process is None
         self._said = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
@@ -111,6 +111,11 @@ class House:
         code = self.process.wait(60)
         self._process = None
         return code
+
+    @property
+    def ended(self) -> bool:
+        """True when the process has ended by itself."""
+        return self.process.poll() is not None
 
     @property
     def running(self) -> bool:

@@ -5,7 +5,9 @@ Work goes on in the same store until a new one is begun after `LIVES` kills. A f
 
 import asyncio
 import random
+import shutil
 import statistics
+import subprocess
 import time
 from pathlib import Path
 
@@ -15,13 +17,21 @@ from flue_actors.storage import Submission
 from tests.faults.book import Book
 from tests.faults.house import CANARY, House, house
 from tests.faults.picture import picture_of
-from tests.faults.size import KILLS, SEED, Figures
+from tests.faults.size import KILLS, SEED, Figures, whole_only
 from tests.faults.traffic import talk_until
 from tests.faults.verdict import broken_promises, effects, unfinished
 
 LIVES = 20
 CLIENTS = 8
 IDS = ["u1", "u2", "u3"]
+
+
+def can_trace() -> bool:
+    """Whether strace is there and may trace."""
+    command = ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"]
+    return (
+        shutil.which("strace") is not None and subprocess.run(command, check=False, capture_output=True).returncode == 0
+    )
 
 
 class Story:
@@ -43,6 +53,21 @@ class Story:
             self.home.listen()
             ids = [f"{each}-{len(self.settled) // 100}" for each in IDS]  # histories stay short, so their reading does
             asyncio.run(talk_until(self._moment, self.home.url, self.book, self.rng, clients=CLIENTS, ids=ids))
+
+    def traced_life(self) -> None:
+        """A process that the kernel kills in its n-th write or sync."""
+        inject = f"inject=pwrite64,fdatasync,fsync:signal=SIGKILL:when={self.rng.randint(1, 300)}"
+        self.home.start("strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", inject)
+        while self.home.url not in self.home.said() and not self.home.ended:
+            time.sleep(0.01)
+        asyncio.run(talk_until(self._end, self.home.url, self.book, self.rng, clients=CLIENTS, ids=IDS))
+
+    async def _end(self) -> None:
+        for _ in range(500):
+            if self.home.ended:
+                break
+            await asyncio.sleep(0.01)
+        self.home.kill()
 
     async def _moment(self) -> None:
         await asyncio.sleep(self.rng.uniform(0.01, 0.5))
@@ -103,3 +128,18 @@ def test_no_promise_is_broken_by_kills(tmp_path: Path, record_property: Figures)
     )
     assert accepted > 3 * KILLS
     assert max(taken) < 10
+
+
+@whole_only
+@pytest.mark.skipif(not can_trace(), reason="strace is not here, or may not trace")
+@pytest.mark.timeout(300)
+def test_no_promise_is_broken_by_kills_in_system_calls(tmp_path: Path) -> None:
+    with house(tmp_path / "house") as home:
+        story = Story(home, str(SEED))
+        for life in range(KILLS // 10):
+            story.traced_life()
+            assert story.problems() == [], f"seed {SEED}, life {life}"
+        story.last_life()
+        story.over = True
+        assert story.problems() == [], f"seed {SEED}, the end"
+        assert story.book.accepted()
