@@ -65,12 +65,11 @@ class Recording:
     async def _durable(self, write: "_Write") -> None:
         pause = FIRST_PAUSE
         while True:
-            future = write.future
-            if not future.done():
+            future = self._under_way(write)
+            if future is not None:
                 with suppress(StoreError):
                     await asyncio.shield(future)
-                if write.future is not future:
-                    continue  # written again, for another one's sake
+                continue  # it, or one before it, may have been written again for another one's sake
             failed = self._first_failure(write)
             if failed is None:
                 return
@@ -91,10 +90,17 @@ class Recording:
 
     def _first_failure(self, last: "_Write") -> "_Write | None":
         """Of the writes up to ``last``, all of which are done; forgets those that are durable."""
-        place = self._open.index(last) + 1 if last in self._open else 0
-        failed = [write for write in self._open[:place] if write.error() is not None]
-        self._open[:place] = failed
+        writes = self._up_to(last)
+        failed = [write for write in writes if write.error() is not None]
+        self._open[: len(writes)] = failed
         return failed[0] if failed else None
+
+    def _under_way(self, last: "_Write") -> "asyncio.Future[Committed] | None":
+        """The newest write up to ``last`` that is not done."""
+        return next((write.future for write in reversed(self._up_to(last)) if not write.future.done()), None)
+
+    def _up_to(self, last: "_Write") -> "list[_Write]":
+        return self._open[: self._open.index(last) + 1] if last in self._open else []
 
     def _write_again(self) -> None:
         self._round += 1
