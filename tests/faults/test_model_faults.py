@@ -4,6 +4,7 @@
 loops, broken arguments and unknown tools of the scripted models: `tests.runtime.test_tools`.
 """
 
+import asyncio
 import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 
 from flue_actors import Runtime, create_agent, sqlite, tool
 from flue_actors.definition.settings import Settings as RuntimeSettings
+from flue_actors.errors import AbortedError
 from flue_actors.events import ErrorEvent, Event
 from flue_actors.messages import AssistantMessage, text_of
 from flue_actors.testing.virtual_time import run_virtual
@@ -76,6 +78,7 @@ PASSING = {
     "reset": [Fault("reset")],
     "overloaded in the middle": [Fault("overloaded")],
     "malformed event": [Fault("malformed")],
+    "a slow first byte": [Fault("slow", seconds=90)],
     "silence in the middle": [Fault("silence")],
     "one after the other": [Fault("half"), Fault("status", status=529), Fault("reset")],
 }
@@ -155,6 +158,25 @@ async def test_odd_replies_have_a_named_end_and_the_session_goes_on(
         assert outcome == expected
         assert server.count <= 20
         assert (await told(runtime, "and now?"))[0] == "answered"
+    assert await sound(tmp_path / "x.db", events) == []
+
+
+async def test_a_model_that_is_waited_for_can_be_aborted_and_its_connection_is_closed(tmp_path: Path) -> None:
+    async with messages_server() as server, baking(server, tmp_path / "x.db") as runtime:
+        server.fail(Fault("slow", seconds=3_600), Fault("silence"))
+        for message in ("no first byte", "no second word"):
+            abandoned = server.abandoned
+            submitted = await runtime.ref("baker", "u1").submit(message)
+            async with asyncio.timeout(10):
+                while server.streaming == 0:
+                    await asyncio.sleep(0.01)
+                await runtime.ref("baker", "u1").abort()
+                with pytest.raises(AbortedError):
+                    await submitted.result()
+                while server.abandoned == abandoned:
+                    await asyncio.sleep(0.01)
+        outcome, events = await told(runtime, "and now?")
+        assert outcome == "answered"
     assert await sound(tmp_path / "x.db", events) == []
 
 
