@@ -16,7 +16,7 @@ from tests.gateway.test_wire import NOT_JSON, WRONG
 from tests.helpers.http import Connection, Reply, connected, exchange, head, prompt, request
 
 HERE = "/agents/echo/me"
-SLOW = {"head_timeout": 0.2, "body_timeout": 0.2}
+SLOW: dict[str, Any] = {"head_timeout": 0.2, "body_timeout": 0.2}
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
