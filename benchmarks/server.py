@@ -15,7 +15,7 @@ import uvloop
 
 from flue_actors import Runtime, create_agent, memory_store, public, serve, sqlite
 from flue_actors.definition.project import AgentDefinition
-from flue_actors.gateway.heap import settle_heap
+from flue_actors.gateway.heap import hold_heap, settle_heap
 
 INSTRUCTIONS = "Reply with a short text."
 
@@ -24,14 +24,16 @@ async def _serve(model: str, store: str, port: int, file: Path) -> None:
     agent = create_agent(model=model, instructions=INSTRUCTIONS)
     definition = AgentDefinition("echo", agent, route=public, websocket=public)
     kept = memory_store() if store == "memory" else sqlite(file)
+    runtime = Runtime({"echo": definition}, store=kept)
     began = time.perf_counter()
+    hold_heap()
 
     def listening(host: str, port: int) -> None:
+        runtime.when_loaded(settle_heap)  # as the command line does
         elapsed = time.perf_counter() - began
-        settle_heap()  # as the command line does
         print(f"http://{host}:{port}\n{elapsed * 1000:.1f}", flush=True)
 
-    await serve(Runtime({"echo": definition}, store=kept), port=port, on_listening=listening)
+    await serve(runtime, port=port, on_listening=listening)
 
 
 def _run(main: Coroutine[Any, Any, None], loop: str) -> None:

@@ -10,7 +10,7 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Final, Literal, Self, Unpack
 
 import msgspec
 
@@ -48,6 +48,9 @@ from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
 
 logger = logging.getLogger("flue_actors.runtime")
+
+LOAD_PATIENCE: Final = 0.6
+"""Seconds that a start waits for a model's SDK (it takes one to load): the first turn waits for what is left of it."""
 
 State = Literal["new", "starting", "running", "draining", "stopped"]
 
@@ -114,6 +117,7 @@ class Runtime:
         self._delivery: Delivery | None = None
         self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
         self._sweeper: Sweeper | None = None
+        self._loading: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(self.settings.stall_warning)
         self.redefine(agents or {})
@@ -185,13 +189,14 @@ class Runtime:
             self.state = "new"
             raise
         self._watchdog.start()
-        loading = asyncio.ensure_future(self._load_models())  # in a thread, while the store is read
+        self._loading = loading = asyncio.ensure_future(self._load_models())
         try:
             await self._system.start()
             left = await self._store.unsettled()
-            await loading
+            await asyncio.wait([loading], timeout=LOAD_PATIENCE)
+            if loading.done():
+                await loading
         except BaseException:
-            loading.cancel()
             await self._shut_down()
             raise
         self._delivery = delivery = Delivery(services, self._system)
@@ -200,6 +205,13 @@ class Runtime:
         self._take_up(left)
         self._sweeper = Sweeper(self._retention, services, live=self.live, erase=self.erase)
         self._sweeper.start()
+
+    def when_loaded(self, then: Callable[[], object]) -> None:
+        """Call ``then`` once the models known at the start are loaded; before `start` there is nothing to wait for."""
+        if self._loading is None or self._loading.done():
+            then()
+        else:
+            self._loading.add_done_callback(lambda _: then())
 
     async def stop(self, timeout: float | None = None) -> None:
         """Take no more work, let what runs come to a boundary, and close the store.
@@ -226,6 +238,9 @@ class Runtime:
         try:
             if self._sweeper is not None:
                 await self._sweeper.stop()
+            if self._loading is not None:
+                self._loading.cancel()
+                await asyncio.wait([self._loading])
             await self._system.stop(timeout=self.settings.drain_timeout if timeout is None else timeout)
             await self._instances.quiet()
             await self._models.aclose()

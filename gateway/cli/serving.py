@@ -17,7 +17,7 @@ from flue_actors.gateway.cli.announcing import announcement, draining
 from flue_actors.gateway.cli.opening import OpenProject, ProjectRuntime
 from flue_actors.gateway.cli.screen import describe
 from flue_actors.gateway.cli.watching import saved_files
-from flue_actors.gateway.heap import settle_heap
+from flue_actors.gateway.heap import hold_heap, settle_heap
 from flue_actors.gateway.main import serve
 from flue_actors.runtime import Runtime
 
@@ -102,6 +102,7 @@ def _take_up(live: LiveProject, files: Sequence[Path]) -> None:
 
 async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:
     settings = opened.settings
+    hold_heap()
     await serve(  # which starts the runtime, so that both stop in one drain
         opened.runtime,
         host=settings.host,
@@ -123,7 +124,7 @@ def _leave_stubborn_work(runtime: Runtime) -> None:
 
 
 def _announce(opened: OpenProject, host: str, port: int) -> None:
-    settle_heap()
+    opened.runtime.when_loaded(settle_heap)
     click.echo(announcement(opened.project, opened.store, host, port))
 
 
