@@ -18,6 +18,7 @@ class Sent(msgspec.Struct):
         sent, told: When it was sent, and when the first word of its acceptance came (0 = never). Monotonic.
         result: The text of the answer, if one came.
         refused: It was answered with an error: what it says.
+        aborted: Its sender was told that it is to be aborted.
     """
 
     token: str
@@ -27,6 +28,7 @@ class Sent(msgspec.Struct):
     told: float = 0
     result: str | None = None
     refused: str | None = None
+    aborted: bool = False
 
 
 class Book:

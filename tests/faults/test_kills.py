@@ -106,7 +106,7 @@ class Story:
 @pytest.mark.timeout(60 + 10 * KILLS)
 def test_no_promise_is_broken_by_kills(tmp_path: Path, record_property: Figures) -> None:
     taken: list[float] = []
-    accepted = interrupted = 0
+    accepted = interrupted = aborted = 0
     began = time.monotonic()
     for chapter in range(-(-KILLS // LIVES)):
         with house(tmp_path / str(chapter)) as home:
@@ -119,11 +119,13 @@ def test_no_promise_is_broken_by_kills(tmp_path: Path, record_property: Figures)
             assert story.problems() == [], f"seed {SEED}, chapter {chapter}, the end"
             accepted += len(story.book.accepted())
             interrupted += sum(row.attempt > 1 for row in story.settled.values())
+            aborted += sum(row.outcome == "aborted" for row in story.settled.values())
             assert CANARY not in home.log.read_text()
             assert "Traceback" not in home.log.read_text()
     record_property(
         "figures",
-        f"{KILLS} kills in {time.monotonic() - began:.0f} s: {accepted} inputs acknowledged, {interrupted} resumed; "
+        f"{KILLS} kills in {time.monotonic() - began:.0f} s: {accepted} inputs acknowledged, {interrupted} resumed, "
+        f"{aborted} aborted; "
         f"what was left after the last kill was done {statistics.median(taken):.2f} s after listening",
     )
     assert accepted > 3 * KILLS

@@ -17,11 +17,14 @@ AGENTS = ("writer", "worker")
 HEADERS = {"authorization": f"Bearer {CANARY}"}
 GONE = (aiohttp.ClientError, OSError, TimeoutError, ConnectionError)
 
+LONG = "word " * 3_500
+"""Takes half a second to say, and is journaled meanwhile."""
+
 
 def script(agent: str, token: str, rng: random.Random) -> str:
     """A message for this agent with the token in it."""
     if agent == "writer":
-        return f"{token} " + "word " * (rng.choice((20, 60)) if rng.random() < 0.8 else 3_500)
+        return f"{token} " + ("word " * rng.choice((20, 60)) if rng.random() < 0.8 else LONG)
     calls = [f'call {rng.choice(("post", "charge", "look", "build"))} {{"token": "{token}"}}' for _ in range(3)]
     return "\n".join([*calls[: rng.randint(1, 2)], "then", calls[2]])
 
@@ -43,6 +46,7 @@ class Client:
             "socket": self._socket,
             "dispatch": self._dispatch,
             "receipt": self._receipt,
+            "abort": self._abort,
         }
 
     async def talk(self) -> None:
@@ -50,6 +54,8 @@ class Client:
         while True:
             transport = self._rng.choice(list(self._transports))
             agent, id = self._rng.choice(AGENTS), self._rng.choice(self._ids)
+            if transport == "abort":  # of an instance of its own: it aborts nobody else's
+                agent, id = "writer", f"aborted-{self._rng.getrandbits(40)}"
             sent = self._book.enter(f"{agent}/{id}", transport, time.monotonic())
             try:
                 await self._transports[transport](script(agent, sent.token, self._rng), sent)
@@ -108,6 +114,12 @@ class Client:
                 sent.told = time.monotonic()
             else:
                 sent.refused = await response.text()
+
+    async def _abort(self, message: str, sent: Sent) -> None:
+        await self._receipt(f"{sent.token} {LONG}", sent)
+        await asyncio.sleep(self._rng.uniform(0, 0.1))
+        async with self._session.post(f"{self._path(sent)}/abort") as response:
+            sent.aborted = response.status == 200 and (await response.json())["aborted"]
 
     def _note_end(self, event: dict[str, Any], sent: Sent) -> None:
         if event["type"] == "operation" and "result" in event:

@@ -52,6 +52,7 @@ def broken_promises(
         *_acceptance(picture, book),
         *_outcomes(picture, settled_before),
         *_order(picture, book),
+        *_aborts(picture, book),
         *_histories(picture),
         *_recomputed(picture),
         *_executions(done),
@@ -63,7 +64,7 @@ def unfinished(picture: Picture) -> list[str]:
     return [
         f"{each.id} ({token_of(each.payload)}) is {each.status} {each.outcome or ''}, {each.error!r}"
         for each in picture.submissions
-        if each.outcome != "completed"
+        if each.outcome != ("completed" if each.abort is None else "aborted")
     ]
 
 
@@ -80,6 +81,15 @@ def _acceptance(picture: Picture, book: Book) -> Iterator[str]:
             yield f"{sent.token} was acknowledged over {sent.transport} and is lost"
         if sent.result is not None and (not found or _text(found[0]) != sent.result):
             yield f"{sent.token} was answered {sent.result[:40]!r}, and that is not what is stored"
+
+
+def _aborts(picture: Picture, book: Book) -> Iterator[str]:
+    """Who was told of an abort finds the wish stored, unless the work had ended."""
+    rows = {token_of(row.payload): row for row in picture.submissions}
+    for sent in book.sent:
+        row = rows.get(sent.token)
+        if sent.aborted and row is not None and row.abort is None and row.status != "settled":
+            yield f"{sent.token} was to be aborted, and nothing of that is stored"
 
 
 def _recomputed(picture: Picture) -> Iterator[str]:
