@@ -84,7 +84,7 @@ class Story:
         def states() -> set[str]:
             return {client.request("GET", f"/agents/{each}/status").body["state"] for each in instances}
 
-        self.home.until(lambda: "queued" not in states(), "somebody waits for a lease, it seems", seconds=1)
+        self.home.until(lambda: "queued" not in states(), "somebody waits for a lease, it seems", seconds=5)
         self.home.until(lambda: states() == {"idle"}, "work is left")
         taken = time.monotonic() - began
         assert self.home.stop() == 0
