@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Switched:
 @pytest.fixture
 def disk(tmp_path: Path) -> Generator[Switched]:
     switch = tmp_path / "switch"
-    with house(tmp_path / "house", {"DISK_SWITCH": str(switch)}) as home:
+    with house(tmp_path / "house", {"DISK_SWITCH": str(switch), "FLUE_DRAIN_TIMEOUT": "1"}) as home:
         home.start()
         home.listen()
         yield Switched(home, switch)
@@ -117,6 +118,27 @@ async def test_a_turn_that_runs_waits_for_the_disk_and_completes(fault: str, dis
             assert disk.state("writer/u1") == "running"
         disk.until_all("idle")
     assert await verdict_on(disk.home, "T1T", "T2T") == []
+
+
+@whole_only
+@FAULTS
+async def test_a_stop_while_the_disk_fails_ends_in_time_and_loses_nothing(fault: str, disk: Switched) -> None:
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(disk.prompt, "writer/u1", f"T0T {SLOW}")
+        disk.home.until(lambda: disk.state("writer/u1") == "running", "it does not run")
+        with disk.failing(fault):
+            began = time.monotonic()
+            disk.home.stop()
+            assert time.monotonic() - began < 10
+            assert told.result(10).status == 503
+            disk.home.start()
+            disk.home.process.wait(20)  # refused: an owner has to write that it is one
+            assert "cannot be" in disk.home.said()
+            disk.home.kill()
+    disk.home.start()
+    disk.home.listen()
+    disk.home.until(lambda: disk.state("writer/u1") == "idle", "it does not go on")
+    assert await verdict_on(disk.home, "T0T") == []
 
 
 @pytest.fixture
