@@ -197,11 +197,12 @@ class Follower:
         ended: The session was removed.
     """
 
-    __slots__ = ("_cursor", "_feed", "_waiter", "ended", "lagged", "session")
+    __slots__ = ("_cursor", "_feed", "_waiter", "_woken", "ended", "lagged", "session")
 
     def __init__(self, feed: Feed, session: str, cursor: int) -> None:
         self._feed = feed
         self._cursor = cursor
+        self._woken = False
         self._waiter: asyncio.Future[None] | None = None
         self.session = session
         self.lagged = False
@@ -214,14 +215,17 @@ class Follower:
 
     async def ready(self) -> None:
         """Wait until there may be something to take, or somebody calls `wake`."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        if not self._woken:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._woken = False
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Have whoever waits, or waits next, look again."""
+        self._woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -48,7 +48,7 @@ class SessionStream:
         self._feed = feeds.open(key)
         self._follower = self._feed.follow(session)
         self._live: list[Shown] = []  # taken from the feed, not delivered
-        self._begun = False
+        self._first: list[Shown] | None = None  # None: not begun
         self._closed = False
 
     @property
@@ -56,18 +56,28 @@ class SessionStream:
         """Of the last event delivered: where to go on."""
         return "0-0" if self._place is None else str(self._place)
 
-    async def next(self) -> list[Shown]:
-        """The next events; empty when `nudge` was called, or the session is gone (`ended`).
+    async def begin(self) -> None:
+        """Find the place to go on from. `next` does it, if nobody did.
 
         Raises:
             InvalidRequestError: The offset is none of this session.
+            StoreError: The store refused.
+        """
+        if self._first is None:
+            self._first = await self._begin()
+
+    async def next(self) -> list[Shown]:
+        """The next events; may be empty, is empty when `nudge` was called or the session is gone (`ended`).
+
+        Raises:
+            InvalidRequestError: As `begin`.
             ReaderTooSlowError: Events were lost, because they were not taken in time.
             StoreError: The store refused.
         """
-        if not self._begun:
-            self._begun = True
-            if found := await self._begin():
-                return found
+        await self.begin()
+        if self._first:
+            found, self._first = self._first, []
+            return found
         if found := await self._advance():
             return found
         if not self.ended:

@@ -6,10 +6,12 @@ from flue_actors.agent_ref import AgentRef, SessionRef
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import DrainingError, NotStartedError
 from flue_actors.gateway.asgi import Scope
+from flue_actors.gateway.following import FollowStream
 from flue_actors.gateway.sockets import SocketSession
 from flue_actors.gateway.streams import EventStream
 from flue_actors.ids import AgentKey, check_session_name
 from flue_actors.runtime import Runtime
+from flue_actors.streaming import SessionStream
 
 _KEY: Final = "flue_actors.gateway"
 
@@ -23,6 +25,7 @@ class Gateway:
         self.draining = False
         self.sockets: set[SocketSession] = set()
         self.streams: set[EventStream] = set()
+        self.followers: set[FollowStream] = set()
 
     @property
     def settings(self) -> Settings:
@@ -54,9 +57,24 @@ class Gateway:
         check_session_name(name)
         return self.agent(key).session(name)
 
+    def follow(self, key: AgentKey, session: str, offset: str | None) -> SessionStream:
+        """A reader of a session's events.
+
+        Raises:
+            InvalidRequestError: The session's name or the offset is none.
+            DrainingError, NotStartedError: The runtime takes no requests.
+        """
+        check_session_name(session)
+        return self.take_in().follow(key, session, offset)
+
     def drain(self) -> None:
-        """Refuse new work from now on, and let idle sockets go; busy ones go with their last outcome."""
+        """Refuse new work from now on; who follows a session goes on elsewhere, and idle sockets go.
+
+        Busy sockets go with their last outcome.
+        """
         self.draining = True
+        for follower in list(self.followers):
+            follower.end(DrainingError(retry_after=1))
         for socket in list(self.sockets):
             socket.go_away()
 

@@ -129,3 +129,9 @@ def _note(error: Exception) -> str:
 
 def _is_hidden(error: FlueError) -> bool:
     return error.fault == "developer" or isinstance(error, errors.FencedError)
+
+
+def with_offset(body: ErrorBody, offset: str) -> ErrorBody:
+    """The error that ends a stream, with the offset to go on from."""
+    meta = {} if body.meta is UNSET else body.meta
+    return msgspec.structs.replace(body, meta={**meta, "offset": offset})

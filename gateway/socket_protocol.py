@@ -9,8 +9,10 @@ Rules:
 3. Every request that was let in gets: `started` with its first event, its events, then exactly one `result` or `error`.
    One that was refused gets exactly one `error`.
 4. At most ``max_in_flight`` requests at once; one more is refused with `queue_full`.
-5. An `abort` names a request in flight, and is answered by that one's outcome. Any other is an error that names none.
-6. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
+5. A `stream` gets `event` frames from its offset on, until its `stop`, which is answered by `stopped`; it counts as a
+   request, but holds up no server that stops: then it ends with an `error` that names the offset to go on from.
+6. An `abort` names a request in flight, and is answered by that one's outcome. Any other is an error that names none.
+7. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from msgspec import UNSET
 
 from flue_actors.errors import CallerError, InvalidRequestError, QueueFullError
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, PromptResult
-from flue_actors.gateway.errors import error_body
+from flue_actors.gateway.errors import error_body, with_offset
 from flue_actors.gateway.wire import (
     AbortFrame,
     ErrorBody,
@@ -32,11 +34,19 @@ from flue_actors.gateway.wire import (
     ReadyFrame,
     ResultFrame,
     StartedFrame,
+    StopFrame,
+    StoppedFrame,
+    StreamFrame,
     decode_client_frame,
     encode,
     encode_event,
+    encode_shown,
     encode_text,
 )
+from flue_actors.observing import Shown
+
+Wanted = PromptFrame | AbortFrame | StreamFrame | StopFrame
+"""What a client may ask for that has to be performed."""
 
 MAX_REQUEST_ID: Final = 256
 
@@ -46,7 +56,7 @@ _EVENT = b'{"version":1,"type":"event","requestId":%b,"event":'
 class AgentSocket:
     """The conversation on one socket. Give it what arrives; send what it returns."""
 
-    __slots__ = ("_instance_id", "_max_in_flight", "_name", "_requests", "dev")
+    __slots__ = ("_instance_id", "_max_in_flight", "_name", "_requests", "_streams", "dev")
 
     def __init__(self, name: str, instance_id: str, *, max_in_flight: int, dev: bool = False) -> None:
         self._name = name
@@ -54,18 +64,19 @@ class AgentSocket:
         self._max_in_flight = max_in_flight
         self.dev = dev
         self._requests: dict[str, _Request] = {}
+        self._streams: dict[str, bytes] = {}  # what an event of each begins with
 
     @property
     def in_flight(self) -> int:
-        """Requests without an outcome."""
+        """Prompts without an outcome."""
         return len(self._requests)
 
     def ready(self) -> bytes:
         """The first frame."""
         return encode(ReadyFrame(name=self._name, instance_id=self._instance_id))
 
-    def receive(self, text: str) -> PromptFrame | AbortFrame | bytes:
-        """One text message: a prompt or an abort to perform, or the frame that answers it at once."""
+    def receive(self, text: str) -> Wanted | bytes:
+        """One text message: something to perform, or the frame that answers it at once."""
         try:
             frame = decode_client_frame(text)
             if isinstance(frame, PingFrame):
@@ -73,11 +84,14 @@ class AgentSocket:
             self._check_request_id(frame)
         except CallerError as error:
             return self._refusal(error)
-        if isinstance(frame, AbortFrame):
+        if isinstance(frame, AbortFrame | StopFrame):
             return frame
-        if len(self._requests) >= self._max_in_flight:
+        if len(self._requests) + len(self._streams) >= self._max_in_flight:
             return self._error(frame.request_id, error_body(self._too_many()))
-        self._requests[frame.request_id] = _Request(frame.request_id)
+        if isinstance(frame, StreamFrame):
+            self._streams[frame.request_id] = _EVENT % encode_text(frame.request_id)
+        else:
+            self._requests[frame.request_id] = _Request(frame.request_id)
         return frame
 
     def receive_binary(self) -> bytes:
@@ -110,26 +124,44 @@ class AgentSocket:
         """The frame for a request that was refused, or whose events cannot be followed any further."""
         return self._settle(request_id, self._error(request_id, error_body(error, dev=self.dev)))
 
+    def follow(self, request_id: str, shown: Sequence[Shown]) -> list[bytes]:
+        """The frames for a stream's next events."""
+        prefix = self._streams[request_id]
+        return [b"%b%b}" % (prefix, encode_shown(each)) for each in shown]
+
+    def stopped(self, request_id: str) -> bytes:
+        """The last frame of a stream that was stopped, or whose session is gone."""
+        del self._streams[request_id]
+        return encode(StoppedFrame(request_id=request_id))
+
+    def broken(self, request_id: str, error: Exception, *, offset: str | None = None) -> bytes:
+        """The last frame of a stream that cannot go on here; ``offset`` is where it goes on elsewhere."""
+        del self._streams[request_id]
+        body = error_body(error, dev=self.dev)
+        return self._error(request_id, body if offset is None else with_offset(body, offset))
+
     def not_aborted(self, request_id: str, error: Exception) -> bytes:
         """The frame for a request that could not be aborted; it goes on."""
         body = error_body(error, dev=self.dev)
         return encode(ErrorFrame(error=msgspec.structs.replace(body, meta={"requestId": request_id})))
 
-    def _check_request_id(self, frame: PromptFrame | AbortFrame) -> None:
+    def _check_request_id(self, frame: Wanted) -> None:
         request_id = frame.request_id
         if not request_id.strip() or len(request_id) > MAX_REQUEST_ID:
             raise InvalidRequestError(f"The requestId must have 1 to {MAX_REQUEST_ID} characters and not be blank.")
-        in_flight = request_id in self._requests
-        if isinstance(frame, AbortFrame) and not in_flight:
+        known = self._streams if isinstance(frame, StopFrame) else self._requests
+        if isinstance(frame, AbortFrame | StopFrame) and request_id not in known:
             raise InvalidRequestError(
                 "No request with this requestId is in flight.",
                 details="It may have its outcome already. Name a request of this socket.",
                 meta={"requestId": request_id},
             )
-        if isinstance(frame, PromptFrame) and in_flight:
+        if isinstance(frame, PromptFrame | StreamFrame) and (
+            request_id in self._requests or request_id in self._streams
+        ):
             raise InvalidRequestError(
                 "This requestId belongs to a request that is still in flight.",
-                details="Use a new requestId for every prompt.",
+                details="Use a new requestId for every request.",
                 meta={"requestId": request_id},
             )
 

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol, TypeVar
 from flue_actors.agent_ref import Submitted
 from flue_actors.events import ErrorEvent, Event, PromptResult
 from flue_actors.gateway.socket_protocol import AgentSocket
-from flue_actors.gateway.wire import AbortFrame, PromptFrame
+from flue_actors.gateway.socket_streams import Follow, SocketStreams
+from flue_actors.gateway.wire import AbortFrame, PromptFrame, StopFrame, StreamFrame
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class SocketSession:
     Args:
         submit: Admits a prompt.
         abort: Aborts a submission, by its id and for a reason.
+        follow: Opens a stream.
         forget: Called once, when the connection is gone.
     """
 
@@ -62,6 +64,7 @@ class SocketSession:
         channel: Channel,
         submit: Submit,
         abort: Abort,
+        follow: Follow,
         *,
         expires_at: float | None = None,
         forget: "Callable[[SocketSession], None]",
@@ -76,6 +79,7 @@ class SocketSession:
         self._working: set[Awaitable[Any]] = set()  # prompts being admitted, aborts being made durable
         self._admitting: dict[str, bool] = {}  # requests on their way; True when aborted meanwhile
         self._bound: set[str] = set()  # whose work ends with the connection
+        self._streams = SocketStreams(protocol, follow, channel.write, lambda: channel.congested)
         self._leaving = False
         self._lost = False
 
@@ -95,6 +99,10 @@ class SocketSession:
             self._channel.write([outcome])
         elif isinstance(outcome, AbortFrame):
             self._abort_request(outcome.request_id)
+        elif isinstance(outcome, StreamFrame):
+            self._streams.start(outcome)
+        elif isinstance(outcome, StopFrame):
+            self._streams.stop(outcome.request_id)
         else:
             # Prompts are admitted in the order of these tasks' first steps, which is the order they are created in.
             self._admitting[outcome.request_id] = False
@@ -107,12 +115,14 @@ class SocketSession:
 
     def writable(self) -> None:
         """The peer reads again."""
+        self._streams.writable()
         for request_id, submitted in list(self._submitted.items()):
             self._ready(request_id, submitted)
 
     def go_away(self) -> None:
         """The server stops: close now if nothing is in flight, otherwise with the last outcome."""
         self._leaving = True
+        self._streams.go_away()
         self._leave_if_idle()
 
     def expire(self) -> None:
@@ -124,6 +134,7 @@ class SocketSession:
         if self._lost:
             return
         self._lost = True
+        self._streams.close()
         for request_id, submitted in self._submitted.items():
             submitted.feed.close()
             if request_id in self._bound:

@@ -9,9 +9,11 @@ from typing import Final
 from msgspec import UNSET
 
 from flue_actors.events import Event
-from flue_actors.gateway.wire import StreamError, encode, encode_event
+from flue_actors.gateway.wire import StreamError, encode, encode_event, encode_shown
+from flue_actors.observing import Shown
 
 CONTENT_TYPE: Final = "text/event-stream"
+STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 HEARTBEAT: Final = b": heartbeat\n\n"
 
 
@@ -24,6 +26,16 @@ def event_frame(event: Event) -> bytes:
     """One event's frame."""
     index = event.event_index if event.event_index is not UNSET else 0
     return b"event: %b\nid: %d\ndata: %b\n\n" % (_name(event), index, encode_event(event))
+
+
+def shown_frames(shown: Iterable[Shown]) -> bytes:
+    """Frames of a session's stream. ``id`` is the offset: where to go on; what stands nowhere has none."""
+    return b"".join([_shown_frame(each) for each in shown])
+
+
+def _shown_frame(shown: Shown) -> bytes:
+    place = b"" if shown.place is None else b"id: %d-%d\n" % shown.place
+    return b"event: %b\n%bdata: %b\n\n" % (_name(shown.event), place, encode_shown(shown))
 
 
 def error_frame(error: StreamError) -> bytes:

@@ -12,6 +12,7 @@ from flue_actors.agent_ref import HistoryEntry, IfBusy, SessionInfo
 from flue_actors.errors import InvalidJsonError, InvalidRequestError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION
+from flue_actors.observing import Shown
 
 PROTOCOL_VERSION: Final = 1
 SUBPROTOCOL: Final = "flue.v1"
@@ -115,6 +116,22 @@ class AbortFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="abort"
     request_id: str
 
 
+class StreamFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="stream"):
+    """Client: send every event of the session behind ``offset`` (without one: from now on) until `stop`."""
+
+    version: Literal[1]
+    request_id: str
+    session: str = DEFAULT_SESSION
+    offset: str | None = None
+
+
+class StopFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="stop"):
+    """Client: end that stream."""
+
+    version: Literal[1]
+    request_id: str
+
+
 class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
     """Client: are you there? Answered at once, whatever runs."""
 
@@ -122,7 +139,7 @@ class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
     request_id: str | UnsetType = UNSET
 
 
-ClientFrame = PromptFrame | AbortFrame | PingFrame
+ClientFrame = PromptFrame | AbortFrame | StreamFrame | StopFrame | PingFrame
 
 
 class _ServerFrame(_Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="type"):
@@ -157,13 +174,19 @@ class ErrorFrame(_ServerFrame, frozen=True, kw_only=True, tag="error"):
     error: ErrorBody
 
 
+class StoppedFrame(_ServerFrame, frozen=True, kw_only=True, tag="stopped"):
+    """The stream has ended: it was stopped, or its session removed."""
+
+    request_id: str
+
+
 class PongFrame(_ServerFrame, frozen=True, kw_only=True, tag="pong"):
     """The answer to a ping."""
 
     request_id: str | UnsetType = UNSET
 
 
-ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | PongFrame
+ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | StoppedFrame | PongFrame
 
 _encoder = msgspec.json.Encoder()
 _prompt_body = msgspec.json.Decoder(PromptBody)
@@ -180,6 +203,13 @@ def encode(value: msgspec.Struct) -> bytes:
 def encode_event(event: Event) -> bytes:
     """JSON of an event, as it stands."""
     return _encoder.encode(event)
+
+
+def encode_shown(shown: Shown) -> bytes:
+    """The same, made once for all who read it."""
+    if shown.encoded is None:
+        shown.encoded = _encoder.encode(shown.event)
+    return shown.encoded
 
 
 def encode_text(text: str) -> bytes:

@@ -13,8 +13,9 @@ from flue_actors.gateway.preferences import check_idempotency_key
 from flue_actors.gateway.socket_channel import EXTENSION, SocketProtocol
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.sockets import Channel, SocketSession
-from flue_actors.gateway.wire import PromptFrame
+from flue_actors.gateway.wire import PromptFrame, StreamFrame
 from flue_actors.ids import AgentKey
+from flue_actors.streaming import SessionStream
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -51,9 +52,12 @@ def _session(channel: Channel, opening: Opening) -> SocketSession:
     async def abort(submission_id: str, reason: str) -> bool:
         return await gateway.agent(key).abort_submission(submission_id, reason=reason)
 
+    def follow(frame: StreamFrame) -> SessionStream:
+        return gateway.follow(key, frame.session, frame.offset)
+
     protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.settings.max_in_flight, dev=gateway.dev)
     session = SocketSession(
-        protocol, channel, submit, abort, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
+        protocol, channel, submit, abort, follow, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
     )
     gateway.sockets.add(session)
     return session

@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from typing import Final
 from urllib.parse import quote
 
 from flue_actors.agent_ref import Submitted
@@ -12,11 +11,9 @@ from flue_actors.gateway.asgi import Receive, receive_of
 from flue_actors.gateway.leaving import DISCONNECTED, aborting, until_left
 from flue_actors.gateway.preferences import RESPOND_ASYNC, check_idempotency_key, prefers
 from flue_actors.gateway.resources.call import Call
-from flue_actors.gateway.sse import CONTENT_TYPE
+from flue_actors.gateway.sse import CONTENT_TYPE, STREAM_HEADERS
 from flue_actors.gateway.streams import EventStream
 from flue_actors.gateway.wire import AcceptedBody, PromptBody, ResultBody, decode_prompt
-
-_STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 async def prompt(call: Call) -> None:
@@ -98,5 +95,5 @@ def _stream(call: Call, submitted: Submitted, receive: Receive) -> None:
     )
     gateway.streams.add(stream)
     call.response.content_type = CONTENT_TYPE
-    call.response.set_headers(_STREAM_HEADERS)
+    call.response.set_headers(STREAM_HEADERS)
     call.response.stream = stream

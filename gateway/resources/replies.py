@@ -8,6 +8,7 @@ from flue_actors.definition.guards import GuardResponse
 from flue_actors.gateway.asgi import Scope, refuse_handshake
 from flue_actors.gateway.body import JSON
 from flue_actors.gateway.errors import answer
+from flue_actors.gateway.following import FollowStream
 from flue_actors.gateway.streams import EventStream
 
 Headers = tuple[tuple[str, str], ...]
@@ -38,7 +39,7 @@ async def refuse_with(socket: WebSocket, scope: Scope, denial: GuardResponse) ->
 
 
 async def _fill(response: Response, status: int, headers: Headers, body: bytes) -> None:
-    if isinstance(response.stream, EventStream):  # a guard that changed its mind after call_next()
+    if isinstance(response.stream, EventStream | FollowStream):  # a guard that changed its mind after call_next()
         await response.stream.close()
     response.stream = None
     response.status = status

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from flue_actors.errors import RouteNotFoundError
-from flue_actors.gateway.resources import abort, instance, prompting, sessions, status, submissions
+from flue_actors.gateway.resources import abort, instance, prompting, sessions, status, streaming, submissions
 from flue_actors.gateway.resources.call import Call
 
 Handler = Callable[[Call], Awaitable[None]]
@@ -35,6 +35,7 @@ ROUTES: Final[Mapping[tuple[bytes | None, ...], Route]] = {
     (): Route({"POST": prompting.prompt, "DELETE": instance.erase}, socket=True),
     (b"status",): Route({"GET": status.status}),
     (b"abort",): Route({"POST": abort.abort}),
+    (b"stream",): Route({"GET": streaming.stream}),
     (b"sessions",): Route({"GET": sessions.all}),
     (b"sessions", ANY): Route({"GET": sessions.history, "DELETE": sessions.delete}),
     (b"submissions", ANY): Route({"GET": submissions.submission}),

@@ -9,8 +9,11 @@ from flue_actors.errors import QueueFullError, StoreUnavailableError
 from flue_actors.events import Idle, TextDelta
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.sockets import SocketSession
-from flue_actors.gateway.wire import PromptFrame
-from flue_actors.observing import Feed, Subscription
+from flue_actors.gateway.wire import PromptFrame, StreamFrame
+from flue_actors.ids import AgentKey
+from flue_actors.memory import memory_store
+from flue_actors.observing import Feed, Feeds, Subscription
+from flue_actors.streaming import SessionStream
 
 
 class Wire:
@@ -52,8 +55,13 @@ class Stage:
         self.keep: Exception | None = None  # why nothing can be aborted
         self.aborted: list[tuple[str, str]] = []
         protocol = AgentSocket("echo", "me", max_in_flight=4)
-        self.session = SocketSession(protocol, self.wire, self._submit, self._abort, forget=self.forgotten.append)
+        self.session = SocketSession(
+            protocol, self.wire, self._submit, self._abort, self._follow, forget=self.forgotten.append
+        )
         self.session.open()
+
+    def _follow(self, frame: StreamFrame) -> SessionStream:
+        return SessionStream(memory_store(), Feeds(), AgentKey("echo", "me"), frame.session, frame.offset)
 
     async def _submit(self, frame: PromptFrame) -> Accepted:
         if self.refuse is not None:

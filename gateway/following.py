@@ -1,0 +1,95 @@
+"""One session's stream (SSE) at work: hands what is next to the server as one write, beats on silence, notices who left.
+
+Nothing is taken while the server still holds the last chunk back for a slow reader; one who lost events meanwhile gets a
+last `error` event that says where to go on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self
+
+from flue_actors.errors import FlueError
+from flue_actors.gateway.asgi import Receive
+from flue_actors.gateway.errors import error_body, with_offset
+from flue_actors.gateway.sse import HEARTBEAT, error_frame, shown_frames
+from flue_actors.gateway.wire import StreamError
+from flue_actors.streaming import SessionStream
+
+
+class FollowStream:
+    """The chunks of one answer, as Falcon wants a response's stream: an async iterator with `close`."""
+
+    def __init__(
+        self,
+        stream: SessionStream,
+        receive: Receive,
+        *,
+        instance_id: str,
+        heartbeat: float,
+        forget: "Callable[[FollowStream], None]",
+    ) -> None:
+        self._stream = stream
+        self._receive = receive
+        self._instance_id = instance_id
+        self._heartbeat = heartbeat
+        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        self._watch: asyncio.Task[None] | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._beat_due = False
+        self._left = False
+        self._last_word: FlueError | None = None
+        self._done = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._watch is None:
+            self._watch = self._loop.create_task(self._wait_until_left())
+            self._beat = self._loop.call_later(self._heartbeat, self._beats)
+            return HEARTBEAT  # the answer begins at once, however long nothing happens
+        while not (self._done or self._left or self._stream.ended):
+            if self._last_word is not None:
+                return self._error(self._last_word)
+            if self._beat_due:
+                self._beat_due = False
+                return HEARTBEAT
+            try:
+                found = await self._stream.next()
+            except FlueError as error:
+                return self._error(error)
+            if found:
+                return shown_frames(found)
+        raise StopAsyncIteration
+
+    def end(self, error: FlueError) -> None:
+        """Say this as the last event, and end."""
+        self._last_word = error
+        self._stream.nudge()
+
+    async def close(self) -> None:
+        """Stop following. Called by the server's side whatever happened."""
+        self._stream.close()
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._forget(self)
+
+    def _error(self, error: FlueError) -> bytes:
+        self._done = True
+        return error_frame(
+            StreamError(instance_id=self._instance_id, error=with_offset(error_body(error), self._stream.offset))
+        )
+
+    def _beats(self) -> None:
+        self._beat_due = True
+        self._beat = self._loop.call_later(self._heartbeat, self._beats)
+        self._stream.nudge()
+
+    async def _wait_until_left(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        self._stream.nudge()
