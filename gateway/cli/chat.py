@@ -3,16 +3,21 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from flue_actors.errors import TurnError, UnavailableError, turn_error
 from flue_actors.events import Event
 
 
+class Reconnected(msgspec.Struct, frozen=True):
+    """The connection was lost in the middle of an answer and is there again: events may be missing before the next."""
+
+
 class Chat(Protocol):
     """One conversation."""
 
-    def ask(self, message: str) -> AsyncIterator[Event]:
+    def ask(self, message: str) -> AsyncIterator[Event | Reconnected]:
         """Send a message; its events until it is answered.
 
         Raises:

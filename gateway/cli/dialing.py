@@ -14,6 +14,9 @@ from flue_actors.gateway.wire import ErrorEnvelope
 
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
+_NOT_NOW: Final = {502, 503, 504}
+"""What the server says, or a proxy in front of it."""
+
 _envelope = msgspec.json.Decoder(ErrorEnvelope)
 
 
@@ -76,12 +79,12 @@ def _refused(refusal: InvalidStatus, agent: str) -> UnavailableError:
         return UnavailableError(
             "The server wants to know who you are.", details="Send the agent's token with --token or FLUE_TOKEN."
         )
+    kind = NotNowError if status in _NOT_NOW else UnavailableError
     try:
         body = _envelope.decode(refusal.response.body or b"").error
     except msgspec.DecodeError:
-        return UnavailableError(f"The server refused the connection with status {status}.", details="")
+        return kind(f"The server refused the connection with status {status}.", details="")
     if status == 404:
         hint = f'Check that the server has an agent "{agent}" and that it opens the WebSocket transport.'
         return UnavailableError(body.message, details=hint)
-    kind = NotNowError if status == 503 else UnavailableError
     return kind(body.message, details=lines(body.details, body.dev))

@@ -10,7 +10,7 @@ from typing import Final
 from flue_actors.agent_ref import SessionRef
 from flue_actors.errors import StoreOwnedError, UnavailableError, UnknownAgentError
 from flue_actors.events import ErrorEvent, Event
-from flue_actors.gateway.cli.chat import Chat, failed
+from flue_actors.gateway.cli.chat import Chat, Reconnected, failed
 from flue_actors.gateway.cli.opening import open_project
 
 _LEAVING_SECONDS: Final = 1.0
@@ -46,7 +46,7 @@ class _LocalChat:
     def __init__(self, session: SessionRef) -> None:
         self._session = session
 
-    async def ask(self, message: str) -> AsyncIterator[Event]:
+    async def ask(self, message: str) -> AsyncIterator[Event | Reconnected]:
         async for event in self._session.stream(message):
             if isinstance(event, ErrorEvent):
                 raise failed(event.error.type, event.error.message, event.error.details)

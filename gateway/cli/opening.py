@@ -22,25 +22,25 @@ class ProjectRuntime(Runtime):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings=settings)
         self._observing = ExitStack()
-        self._loading: ExitStack | None = None
+        self._importing: ExitStack | None = None
 
     @contextmanager
     def loading(self) -> Generator[None]:
         """Bind this runtime while a project's files are imported. If that fails, nothing of theirs stays."""
         with ExitStack() as added, self.bind():
-            self._loading = added
+            self._importing = added
             try:
                 yield
             finally:
-                self._loading = None
+                self._importing = None
             before, self._observing = self._observing, added.pop_all()
             before.close()
 
     def observe(self, observer: Observer) -> Unsubscribe:
         """See `Runtime.observe`."""
         unsubscribe = super().observe(observer)
-        if self._loading is not None:
-            self._loading.callback(unsubscribe)
+        if self._importing is not None:
+            self._importing.callback(unsubscribe)
         return unsubscribe
 
 

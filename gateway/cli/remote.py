@@ -1,6 +1,11 @@
-"""A conversation with an agent behind a server, over its WebSocket."""
+"""A conversation with an agent behind a server, over its WebSocket.
+
+Every line is sent with an idempotency key. When the connection is lost in the middle of an answer, it is sent again over
+the next one: it is accepted once, and the rest of its answer comes, whether only the network was gone or the server too.
+"""
 
 import itertools
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,10 +15,11 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from flue_actors.errors import UnavailableError
+from flue_actors.errors import TooLargeError, UnavailableError
 from flue_actors.events import Event
-from flue_actors.gateway.cli.chat import Chat, failed
+from flue_actors.gateway.cli.chat import Chat, Reconnected, failed
 from flue_actors.gateway.cli.dialing import Target
+from flue_actors.gateway.cli.line import PATIENCE, Line
 from flue_actors.gateway.wire import (
     AbortFrame,
     ErrorBody,
@@ -41,62 +47,102 @@ _event = msgspec.json.Decoder(Event)
 
 
 @asynccontextmanager
-async def remote_chat(target: Target, *, session: str) -> AsyncGenerator[Chat]:
-    """Connect to an agent instance. Errors as `Target.dial`."""
-    async with await target.dial() as socket:
-        yield _RemoteChat(socket, session)
+async def remote_chat(target: Target, *, session: str, patience: float = PATIENCE) -> AsyncGenerator[Chat]:
+    """Connect to an agent instance, and again whenever the connection is lost.
+
+    Args:
+        target: Whom to talk to.
+        session: Which of the instance's conversations.
+        patience: Seconds without a server after which a lost conversation is over.
+
+    Raises:
+        ConfigError, UnavailableError: As `Target.dial`.
+    """
+    line = Line(target, await target.dial(), patience)
+    try:
+        yield _RemoteChat(line, session)
+    finally:
+        await line.socket.close()
 
 
 class _RemoteChat:
-    def __init__(self, socket: ClientConnection, session: str) -> None:
-        self._socket = socket
+    def __init__(self, line: Line, session: str) -> None:
+        self._line = line
         self._session = session
         self._requests = itertools.count(1)
-        self._asked: str | None = None  # the request that is being answered
+        self._question: _Question | None = None  # the one that is being answered
 
-    async def ask(self, message: str) -> AsyncIterator[Event]:
-        request = self._asked = str(next(self._requests))
-        fate = _NOT_SENT
+    async def ask(self, message: str) -> AsyncIterator[Event | Reconnected]:
+        question = self._question = _Question(str(next(self._requests)), message, self._session)
         try:
-            await self._send(PromptFrame(version=1, request_id=request, message=message, session=self._session))
-            fate = _UNKNOWN
-            async for text in self._socket:
-                match _frame.decode(text):
-                    case StartedFrame(request_id=id) if id == request:
-                        fate = _ACCEPTED
-                    case _EventFrame(request_id=id, event=raw) if id == request:
-                        if (event := _known_event(raw)) is not None:
-                            yield event
-                    case ResultFrame(request_id=id) if id == request:
-                        return
-                    case ErrorFrame(request_id=id, error=body) if id == request or _is_about_nothing(id, body):
-                        raise failed(body.type, body.message, body.details, body.dev)
-                    case _:
-                        pass
-        except ConnectionClosed:
-            pass
+            while True:
+                socket = self._line.socket
+                try:
+                    async for event in question.put(socket):
+                        yield event
+                    return
+                except ConnectionClosed:
+                    if socket.close_code == CloseCode.MESSAGE_TOO_BIG:
+                        raise TooLargeError("Your line is larger than the server takes.") from None
+                await self._line.mend(socket, question.fate)
+                yield Reconnected()
         finally:
-            self._asked = None
-        raise self._loss(fate)
+            self._question = None
 
     async def abort(self) -> None:
-        if self._asked is not None:
-            with suppress(ConnectionClosed):  # which `ask` hears as well
-                await self._send(AbortFrame(version=1, request_id=self._asked))
+        if self._question is not None:
+            await self._question.withdraw(self._line.socket)
 
     async def lost(self) -> UnavailableError:
-        await self._socket.wait_closed()
-        return self._loss()
+        return await self._line.broken()
 
-    def _loss(self, fate: str = "") -> UnavailableError:
-        code, reason = self._socket.close_code, self._socket.close_reason
-        why = f"{code} {reason}".strip() if code not in {None, CloseCode.ABNORMAL_CLOSURE} else "connection lost"
-        return UnavailableError(
-            f"The server closed the connection ({why}).", details=f"{fate} Connect again to go on.".strip()
+
+class _Question:
+    """One line, and what is known of it. ``fate`` says that in words for a person."""
+
+    def __init__(self, request_id: str, message: str, session: str) -> None:
+        self.fate = _NOT_SENT
+        self._prompt = PromptFrame(
+            version=1, request_id=request_id, message=message, session=session, idempotency_key=uuid.uuid4().hex
         )
+        self._unwanted = False
 
-    async def _send(self, frame: PromptFrame | AbortFrame) -> None:
-        await self._socket.send(encode(frame).decode())
+    async def put(self, socket: ClientConnection) -> AsyncIterator[Event]:
+        """Send it; its events until it is answered.
+
+        Raises:
+            ConnectionClosed: It may be put again.
+            TurnError: It got no answer.
+        """
+        request_id = self._prompt.request_id
+        await _send(socket, self._prompt)
+        if self.fate == _NOT_SENT:
+            self.fate = _UNKNOWN
+        if self._unwanted:
+            await self.withdraw(socket)
+        while True:
+            match _frame.decode(await socket.recv()):
+                case StartedFrame(request_id=id) if id == request_id:
+                    self.fate = _ACCEPTED
+                case _EventFrame(request_id=id, event=raw) if id == request_id:
+                    if (event := _known_event(raw)) is not None:
+                        yield event
+                case ResultFrame(request_id=id) if id == request_id:
+                    return
+                case ErrorFrame(request_id=id, error=body) if id == request_id or _is_about_nothing(id, body):
+                    raise failed(body.type, body.message, body.details, body.dev)
+                case _:
+                    pass
+
+    async def withdraw(self, socket: ClientConnection) -> None:
+        """Have it aborted; if the connection is lost, over the next one."""
+        self._unwanted = True
+        with suppress(ConnectionClosed):
+            await _send(socket, AbortFrame(version=1, request_id=self._prompt.request_id))
+
+
+async def _send(socket: ClientConnection, frame: PromptFrame | AbortFrame) -> None:
+    await socket.send(encode(frame).decode())
 
 
 def _is_about_nothing(request_id: str | UnsetType, body: ErrorBody) -> bool:

@@ -2,9 +2,24 @@
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from flue_actors.errors import FlueError
-from flue_actors.events import Event, Log, TextDelta, ThinkingDelta, ToolCallEnd, ToolStart
+from flue_actors.events import (
+    Event,
+    Log,
+    MessageEnd,
+    MessageSnapshot,
+    MessageStart,
+    Operation,
+    StreamInterrupted,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallEnd,
+    ToolStart,
+)
+from flue_actors.gateway.cli.chat import Reconnected
+from flue_actors.messages import AssistantMessage, TextContent
 
 _QUIET = "bright_black"
 
@@ -15,22 +30,23 @@ class Screen:
     def __init__(self, *, thinking: bool) -> None:
         self._thinking = thinking
         self._open = ""  # which kind of text the cursor's line belongs to; "" at a line's start
+        self._reply = ""  # what is shown of the reply that grows, or of the last one
+        self._gap = False  # some of it may be missing: what follows is shown when the whole of it is known
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | Reconnected) -> None:
         """Show what of this event is worth reading."""
         match event:
             case TextDelta(text=text):
-                self._write("reply", text)
-            case ThinkingDelta(delta=delta) if self._thinking:
-                self._write("thinking", delta)
-            case ToolStart(tool_name=name, args=args):
-                self.note(f"[{name} {msgspec.json.encode(args).decode()}]")
-            case ToolCallEnd(tool_name=name, is_error=True):
-                self.note(f"[{name} failed]")
-            case Log(level="warn" | "error", message=message):
-                self.note(f"[{message}]")
+                if not self._gap:
+                    self._grow(text)
+            case MessageStart(message=AssistantMessage()):
+                self._reply, self._gap = "", False
+            case MessageSnapshot(message=message) | MessageEnd(message=AssistantMessage() as message):
+                self._catch_up("".join([part.text for part in message.content if isinstance(part, TextContent)]))
+            case Operation(result=result, task_id=task) if self._gap and result is not UNSET and task is UNSET:
+                self._catch_up(result.text)
             case _:
-                pass
+                self._show_beside(event)
 
     def note(self, text: str) -> None:
         """A line beside the conversation."""
@@ -47,6 +63,38 @@ class Screen:
         if self._open:
             click.echo(err=self._open == "thinking")
         self._open = ""
+
+    def _show_beside(self, event: Event | Reconnected) -> None:
+        match event:
+            case ThinkingDelta(delta=delta) if self._thinking and not self._gap:
+                self._write("thinking", delta)
+            case ToolStart(tool_name=name, args=args):
+                self.note(f"[{name} {msgspec.json.encode(args).decode()}]")
+            case ToolCallEnd(tool_name=name, is_error=True):
+                self.note(f"[{name} failed]")
+            case Log(level="warn" | "error", message=message):
+                self.note(f"[{message}]")
+            case StreamInterrupted(kept=kept):
+                self.note("[the server was interrupted; the reply goes on]" if kept else "[the server was interrupted]")
+            case Reconnected():
+                self._gap = True
+                self.note("[the connection was lost and is there again]")
+            case _:
+                pass
+
+    def _grow(self, text: str) -> None:
+        self._reply += text
+        self._write("reply", text)
+
+    def _catch_up(self, whole: str) -> None:
+        """Show what is missing of the reply, all of which is ``whole``."""
+        self._gap = False
+        if self._reply.startswith(whole):
+            return  # a server that was killed may have kept less than it had sent
+        if not whole.startswith(self._reply):
+            self.end()
+            self._reply = ""
+        self._grow(whole[len(self._reply) :])
 
     def _write(self, kind: str, text: str) -> None:
         if self._open != kind:

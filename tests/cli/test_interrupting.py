@@ -100,3 +100,22 @@ def test_ctrl_c_aborts_the_answer_of_a_server_and_the_chat_goes_on(project: Path
 def test_ctrl_c_aborts_the_answer_of_a_project_and_the_chat_goes_on(project: Path) -> None:
     with chatting(project, "--local") as chat:
         interrupt_an_answer(chat)
+
+
+def test_an_answer_goes_on_in_the_chat_when_its_server_is_killed_and_comes_back(project: Path) -> None:
+    paced = {"FLUE_MODEL": "scripted/paced?deltas=120&rate=60&size=1"}
+    with served(project, env=paced) as server, chatting(project, "--url", server.url) as chat:
+        chat.read_until("> ")
+        chat.type("Go on!")
+        chat.read_until("abcdefgh")
+        server.process.kill()
+        with served(project, port=server.port, env=paced) as again:
+            chat.read_until("\n> ")
+            entries = again.request("GET", "/agents/joke-teller/me/sessions/default").body["entries"]
+            status = again.request("GET", "/agents/joke-teller/me/status").body
+        chat.leave()
+        assert chat.process.stderr is not None
+        said = chat.process.stderr.read()
+    assert [entry["message"]["role"] for entry in entries].count("user") == 1
+    assert status["state"] == "idle"
+    assert "[the connection was lost and is there again]" in said

@@ -3,14 +3,32 @@
 import pytest
 
 from flue_actors.errors import TurnError
-from flue_actors.events import Event, Idle, Log, TextDelta, ThinkingDelta, ToolCallEnd, ToolOutput, ToolStart
+from flue_actors.events import (
+    Event,
+    Idle,
+    Log,
+    MessageEnd,
+    MessageSnapshot,
+    MessageStart,
+    ModelName,
+    Operation,
+    PromptResult,
+    StreamInterrupted,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallEnd,
+    ToolOutput,
+    ToolStart,
+)
+from flue_actors.gateway.cli.chat import Reconnected
 from flue_actors.gateway.cli.screen import Screen
+from flue_actors.messages import AssistantMessage, TextContent, Usage
 
 TOOL_START = ToolStart(tool_name="add", tool_call_id="c1", args={"a": 1})
 TOOL_FAILED = ToolCallEnd(tool_name="add", tool_call_id="c1", is_error=True, result=ToolOutput(()), duration_ms=1)
 
 
-def show(*events: Event, thinking: bool = False) -> None:
+def show(*events: Event | Reconnected, thinking: bool = False) -> None:
     screen = Screen(thinking=thinking)
     for event in events:
         screen.show(event)
@@ -44,3 +62,61 @@ def test_an_error_says_what_is_wrong_and_what_to_do(capsys: pytest.CaptureFixtur
     screen.show(TextDelta(text="Half a"))
     screen.fail(TurnError("It broke.", details="Try again."))
     assert capsys.readouterr() == ("Half a\n", "It broke.\nTry again.\n")
+
+
+LOST = "[the connection was lost and is there again]\n"
+
+
+def reply(*texts: str) -> AssistantMessage:
+    return AssistantMessage(
+        content=tuple([TextContent(text=text) for text in texts]),
+        api="a",
+        provider="p",
+        model="m",
+        usage=Usage(),
+        stop_reason="stop",
+        timestamp=0,
+    )
+
+
+def done(text: str) -> Operation:
+    result = PromptResult(text=text, usage=Usage(), model=ModelName("p", "m"))
+    return Operation(operation_kind="prompt", duration_ms=1, is_error=False, result=result)
+
+
+BEGUN = (MessageStart(message=reply()), TextDelta(text="one "), TextDelta(text="two "))
+
+
+def test_a_whole_message_is_not_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    show(*BEGUN, MessageEnd(message=reply("one ", "two ")), done("one \ntwo "), Idle())
+    assert capsys.readouterr() == ("one two \n", "")
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (TextDelta(text="four"), MessageEnd(message=reply("one two three four")), done("one two three four")),
+        (MessageSnapshot(message=reply("one two thr")), TextDelta(text="ee four"), done("one two three four")),
+        (done("one two three four"),),
+    ],
+    ids=["end", "snapshot", "result"],
+)
+def test_what_was_missed_is_shown_when_it_is_known(
+    after: tuple[Event, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(*BEGUN, Reconnected(), *after, Idle())
+    assert capsys.readouterr() == ("one two \nthree four\n", LOST)
+
+
+def test_what_a_killed_server_kept_less_of_is_not_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    goes_on = (MessageStart(message=reply()), TextDelta(text="and on"), MessageEnd(message=reply("and on")))
+    show(*BEGUN, Reconnected(), MessageEnd(message=reply("one ")), StreamInterrupted(attempt=2, kept=True), *goes_on)
+    assert capsys.readouterr() == (
+        "one two \nand on\n",
+        LOST + "[the server was interrupted; the reply goes on]\n",
+    )
+
+
+def test_what_is_no_continuation_is_shown_as_a_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    show(*BEGUN, Reconnected(), MessageEnd(message=reply("something else")), Idle())
+    assert capsys.readouterr() == ("one two \nsomething else\n", LOST)

@@ -88,9 +88,11 @@ def flue_actors(
 
 
 @contextmanager
-def served(project: Path, *, command: str = "serve", env: Mapping[str, str] | None = None) -> Generator[Served]:
+def served(
+    project: Path, *, command: str = "serve", port: int | None = None, env: Mapping[str, str] | None = None
+) -> Generator[Served]:
     """`flue-actors serve` (or `dev`) in the project's folder, listening from the first line of the block on."""
-    port = free_port()
+    port = free_port() if port is None else port
     process = subprocess.Popen(
         [sys.executable, "-m", "flue_actors", command, "--port", str(port)],
         cwd=project,
