@@ -4,8 +4,8 @@
 2. The file is searched for copies in unused space (`pages`), in a thread of its own, while commits go on. None can be
    added: of a row that is gone, no new copy is made.
 3. Between two commits the log is emptied again, the copies are overwritten, and what the connection remembers of the
-   pages is dropped, or it would write them back. A commit of nothing follows: SQLite does not sync the emptied log, so
-   a power loss would bring it back; the next commit does.
+   pages is dropped, or it would write them back. A commit follows: SQLite does not sync the emptied log, so a power
+   loss would bring it back; the next commit does.
 
 Cut off in the middle it is begun anew by the next `Erase`, of the same or of something else.
 """
@@ -29,8 +29,8 @@ _AT_ONCE: Final = 500
 """Pages overwritten between two commits, which takes about 5 ms."""
 _COUNT: Final = """
     INSERT INTO meta VALUES ('erasures', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1"""
-"""SQLite does not sync the log that it emptied, so a power loss would bring it back: the next commit does, if it changes
-something."""
+"""Not ``value = value``: SQLite compares, and a commit that changes nothing writes nothing. `tests.faults.test_power_loss`
+notices."""
 
 
 class Run(Protocol):
@@ -80,7 +80,7 @@ def _wipe(pages: Pages, numbers: list[int], db: sqlite3.Connection) -> bool:
         return False
     db.execute("BEGIN IMMEDIATE")
     pages.wipe(numbers)
-    db.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
+    db.execute(_COUNT)
     db.execute("COMMIT")
     db.execute("PRAGMA shrink_memory")
     return True
