@@ -231,7 +231,7 @@ class Operation:
             self._record.emitter,
             self._tenant(),
             journal=self._record.journal_text,
-            background=self._resumed,
+            background=self._resumed and self._pending.instance.pending == 1,  # else its user is back, and waits
         )
 
     def _request(self, agent: ResolvedAgent, call: ModelCall) -> ModelRequest:
