@@ -37,7 +37,7 @@ from flue_actors.services import Services
 logger = logging.getLogger("flue_actors.models")
 
 Journal = Callable[[str, str], None]
-"""Keeps (turn id, a slash and the place in its reply; the text there)."""
+"""Keeps (turn id, a slash and the piece's number from 0 on; its text)."""
 
 JOURNAL_SECONDS: Final = 1.0
 JOURNAL_BYTES: Final = 8 * 1024
@@ -116,7 +116,7 @@ class ModelCall:
             turn_id = self._services.ids.turn()
             started = asyncio.get_running_loop().time()
             self._announce(request, turn_id)
-            if self._partial is not None and self._partial.saved:
+            if self._partial is not None and self._partial.pieces:
                 self._journal(f"{turn_id}/0", "")  # what is journaled of the failed try is void
             self._partial = partial = _Partial(turn_id, self._journal)
             try:
@@ -274,13 +274,14 @@ def turn_account(message: AssistantMessage, started: float, ended: float) -> dic
 class _Partial:
     """What one try has streamed so far, and how much of it is in the journal."""
 
-    __slots__ = ("_journal", "_timer", "_unsaved", "begun", "saved", "text", "turn_id")
+    __slots__ = ("_journal", "_saved", "_timer", "_unsaved", "begun", "pieces", "text", "turn_id")
 
     def __init__(self, turn_id: str, journal: Journal) -> None:
         self.turn_id = turn_id
         self.begun = False
         self.text: list[str] = []
-        self.saved = 0  # pieces of `text`
+        self.pieces = 0  # that are in the journal, numbered
+        self._saved = 0  # how much of `text` they hold
         self._unsaved = 0  # bytes of it that are not
         self._journal = journal
         self._timer: asyncio.TimerHandle | None = None
@@ -305,7 +306,8 @@ class _Partial:
         self.close()
         if not self._unsaved:
             return
-        text = "".join(self.text[self.saved :])
-        self._journal(f"{self.turn_id}/{self.saved}", text)
-        self.saved = len(self.text)
+        text = "".join(self.text[self._saved :])
+        self._journal(f"{self.turn_id}/{self.pieces}", text)
+        self.pieces += 1
+        self._saved = len(self.text)
         self._unsaved = 0

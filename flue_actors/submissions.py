@@ -11,7 +11,7 @@ import msgspec
 
 from flue_actors.clock import iso
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import FlueError
+from flue_actors.errors import FlueError, SubmissionNotFoundError
 from flue_actors.events import PromptResult
 from flue_actors.ids import AgentKey
 from flue_actors.observing import Feed, Feeds, Subscription
@@ -178,9 +178,11 @@ class Pending:
             self.started_at = 0
 
     def refuse(self) -> None:
-        """It was never admitted: nobody has seen it."""
+        """It was never admitted. Nobody has seen it but who wants to erase all there is, and waits for it."""
         self.unwatch()
         self._instances.leave(self)
+        if not self.outcome.done():
+            self.outcome.set_exception(SubmissionNotFoundError())
 
     def unwatch(self) -> None:
         """Its sender left: nobody will read its events."""

@@ -10,6 +10,7 @@ these holds:
 """
 
 from collections.abc import Sequence
+from itertools import count, takewhile
 
 import msgspec
 
@@ -81,10 +82,11 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_
 
 
 def _piece(rows: Sequence[JournalRow]) -> Piece | None:
-    """What the last try of the model call had streamed. A piece may have been written twice."""
+    """What the last try of the model call had streamed, as far as no piece is missing. One may have been written twice."""
     if not rows:
         return None
-    turn_id, slash, _ = rows[-1].name.partition("/")
-    pieces = {row.name: row.body for row in rows if row.name.startswith(turn_id + slash)}
-    text = b"".join(pieces.values()).decode()
+    turn_id = rows[-1].name.partition("/")[0]
+    pieces = {row.name: row.body for row in rows}
+    names = takewhile(pieces.__contains__, (f"{turn_id}/{number}" for number in count()))
+    text = b"".join([pieces[name] for name in names]).decode()
     return Piece(turn_id, text) if text.strip() else None
