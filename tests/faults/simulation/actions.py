@@ -80,17 +80,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         seed: Of everything the actions leave open.
         lanes: ``concurrency="session"``.
-        attempts: What an input may take.
+        attempts, timeout: What an input may take; seconds of work.
         troubled: Chance that a model call meets a fault.
         misreports: Chance that a commit reported as failed was written.
         passivate_after, max_active, max_queued, model_concurrency: As in `Settings`.
         watched: Somebody observes every event.
+        debounce: As in `AgentConfig`.
     """
 
     seed: int
     actions: tuple[Action, ...] = ()
     lanes: bool = False
     attempts: int = 10
+    timeout: float = 300.0
     troubled: float = 0.1
     misreports: float = 0.0
     passivate_after: float = 900.0
@@ -98,11 +100,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: int = 1_000
     model_concurrency: int = 512
     watched: bool = False
-
-
-import os
-
-BASIC = bool(os.environ.get("SIM_BASIC"))
+    debounce: float | None = None
 
 
 def make_plan(seed: int, *, operations: int = 20) -> Plan:
@@ -110,12 +108,10 @@ def make_plan(seed: int, *, operations: int = 20) -> Plan:
     rng = random.Random(seed)
     policies = rng.choice((("queue",), ("queue",), ("queue", "reject"), ("queue", "interrupt"), POLICIES, POLICIES))
     trouble = [each for each in (_crash, _crash, _stop, _full, _pause) if rng.random() < 0.6]
-    if BASIC:
-        policies, trouble = ("queue",), []
     actions: list[Action] = []
     left = operations
     while left:
-        if trouble and rng.random() < 0.25:
+        if trouble and rng.random() < 0.35:
             actions.append(rng.choice(trouble)(rng))
         actions.append(_operation(rng, policies))
         left -= 1
@@ -126,6 +122,7 @@ def make_plan(seed: int, *, operations: int = 20) -> Plan:
         actions=tuple(actions),
         lanes=rng.random() < 0.4,
         attempts=rng.choice((10, 10, 10, 2)),
+        timeout=rng.choice((300.0, 300.0, 20.0)),
         troubled=rng.choice((0.0, 0.05, 0.2)),
         misreports=rng.choice((0.0, 0.0, 0.5)),
         passivate_after=rng.choice((900.0, 3.0)),
@@ -133,6 +130,7 @@ def make_plan(seed: int, *, operations: int = 20) -> Plan:
         max_queued=rng.choice((1_000, 1_000, 3)),
         model_concurrency=rng.choice((512, 512, 1)),
         watched=rng.random() < 0.3,
+        debounce=rng.choice((None, None, None, 0.5)),
     )
 
 
@@ -140,13 +138,13 @@ def _operation(rng: random.Random, policies: tuple[IfBusy, ...]) -> Action:
     roll = rng.random()
     instance = rng.choice((0, 0, 0, 1, 1, 2))
     session = rng.choice((0, 0, 1))
-    if BASIC or roll < 0.8:
+    if roll < 0.8:
         return Send(
             instance=instance,
             session=session,
-            kind=rng.choice(("prompt", "prompt", "dispatch", "stream") if not BASIC else ("prompt", "stream")),
+            kind=rng.choice(("prompt", "prompt", "dispatch", "stream")),
             if_busy=rng.choice(policies),
-            keyed=rng.random() < 0.4 and not BASIC,
+            keyed=rng.random() < 0.4,
         )
     if roll < 0.86:
         return Look(instance=instance)

@@ -30,6 +30,10 @@ from tests.faults.simulation.reference import Reference, Row
 
 KEYS: Final = tuple([AgentKey("agent", f"i{number}") for number in range(INSTANCES)])
 SESSIONS: Final = ("default", "side")
+EXPECTED: Final = frozenset(
+    {"model_error", "model_overloaded", "model_refused", "turn_limit", "deadline_exceeded", "attempts_exhausted"}
+)
+"""What an input may fail with here."""
 
 _decode_result = msgspec.json.Decoder(PromptResult).decode
 _decode_error = msgspec.json.Decoder(PublicError).decode
@@ -82,10 +86,6 @@ class Client:
 
     def options(self) -> dict[str, Any]:
         """How it sends."""
-        import os
-
-        if os.environ.get("SIM_BASIC"):
-            return {}
         key = f"key {self.number}" if self.send.keyed else None
         return {"if_busy": self.send.if_busy, "idempotency_key": key}
 
@@ -190,6 +190,7 @@ class Clients:
         self._world.note(f"{client} is acknowledged: {submission_id}")
         client.unheard = 0
         client.id = submission_id
+        self._world.reference.acknowledged(submission_id)
         if submission_id not in client.admitted:
             self._blame(life, f"{client}: {submission_id} is acknowledged and not on disk")
 
@@ -243,8 +244,9 @@ class Clients:
             scope = (key, None, None)
             work = ref.abort()
         self._wishes.append(scope)
-        meant = [row for row in self._world.reference.open.values() if _is_in(row, scope)]
-        await self._perform(life, work)
+        meant = [row for row in self._world.reference.open.values() if _is_in(row, scope) and not row.unsure]
+        if not await self._perform(life, work):
+            return
         for row in meant:
             if row.status != "settled" and row.abort is None and row.id not in self._world.reference.erased:
                 self._blame(life, f"{row.id}: the abort returned, and the wish is not on disk")
@@ -272,15 +274,18 @@ class Clients:
         self._wishes += [(key, session, None) for session in sessions]
         await self._perform(life, ref.erase() if action.session is None else ref.session(sessions[0]).delete())
 
-    async def _perform(self, life: Process, work: Coroutine[Any, Any, Any]) -> None:
+    async def _perform(self, life: Process, work: Coroutine[Any, Any, Any]) -> bool:
+        """Do it; true when it was done."""
         try:
             await work
+            return True
         except (StoreError, DrainingError, NotStartedError, OverloadedError) as error:
             self._world.note(f"refused: {error!r}")
         except (SubmissionNotFoundError, SessionNotFoundError) as error:
             self._world.note(f"gone: {error!r}")
         except Exception as error:
-            self._blame(life, f"a client of {life}: {error!r}")
+            self._blame(life, f"a client at {work.__qualname__}: {error!r}")
+        return False
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -288,7 +293,8 @@ class Clients:
         """Wait until everybody has an answer, and nothing is left to do."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within
-        while self.unanswered() or self._world.reference.open:
+        reference = self._world.reference
+        while self.unanswered() or any(not row.unsure for row in reference.open.values()):
             if loop.time() > end:
                 break
             await asyncio.sleep(2.0)
@@ -304,12 +310,17 @@ class Clients:
             if len(client.admitted) > most and not (erased and client.send.keyed):
                 reference.blame(f"{client} sent once, and {client.admitted} were accepted")
         for row in reference.rows.values():
+            if row.outcome == "failed" and (why := _decode_error(row.error or b"").type) not in EXPECTED:
+                reference.blame(f"{row.id} fails with {why}")
             if row.outcome == "aborted" and not self._was_wished(row):
                 reference.blame(f"{row.id} is aborted, and nobody wanted that")
 
     def _was_wished(self, row: Row) -> bool:
         policies = {client.send.if_busy for client in self._clients if client.key == row.key}
-        return bool(policies & {"interrupt", "supersede"}) or any(_is_in(row, scope) for scope in self._wishes)
+        rows = self._world.reference.rows.values()
+        party = [each for each in rows if (each.host or each.id) == (row.host or row.id)]  # they end together
+        wished = any(_is_in(each, scope) for scope in self._wishes for each in party)
+        return wished or bool(policies & {"interrupt", "supersede"})
 
     def _blame(self, life: Process, problem: str) -> None:
         if self._world.runs(life):

@@ -42,6 +42,14 @@ class Witness(Protocol):
         """A commit is durable, whether or not anybody is told."""
         ...
 
+    def refused(self, ops: tuple[Op, ...], error: StoreError) -> None:
+        """A commit failed."""
+        ...
+
+    def misreported(self, ops: tuple[Op, ...]) -> None:
+        """What was just applied is reported as failed."""
+        ...
+
 
 class Commit:
     """One commit on its way to the disk."""
@@ -116,6 +124,8 @@ class SimulatedStore:
         for commit in under_way[:survive]:
             self._disk.apply(commit)
         self._writing, self._queue = [], []
+        for commit in under_way:  # only the dead wait for it: see `SimulatedLoop.bury`
+            _fail(commit.future, FencedError(dev="the process is dead"))
 
     def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
         loop = asyncio.get_running_loop()
@@ -149,6 +159,7 @@ class SimulatedStore:
             self._commits += len(group)
             for commit, answer in [(each, disk.apply(each)) for each in group]:
                 if isinstance(answer, StoreError):
+                    disk.witness.refused(commit.ops, answer)
                     _fail(commit.future, answer)
                 elif not commit.future.cancelled():
                     commit.future.set_result(answer)
@@ -163,6 +174,9 @@ class SimulatedStore:
         for commit in group:
             refused = self._disk.apply(commit) if written else None
             error = refused if isinstance(refused, FencedError) else StoreUnavailableError(dev="the disk is full")
+            self._disk.witness.refused(commit.ops, error)
+            if written and error is not refused:
+                self._disk.witness.misreported(commit.ops)
             _fail(commit.future, error)
 
     async def _read(self, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:

@@ -99,7 +99,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.faults.append(f"{context.get('message')}: {context.get('exception')!r}")
+        task = context.get("task")
+        where = "" if task is None else task.get_coro().__qualname__
+        self.faults.append(f"{context.get('message')}: {where} {context.get('exception')!r}")
 
     def run(self, main: Coroutine[Any, Any, None], *, steps: int) -> None:
         """Run ``main`` to its end, in at most that many steps.
@@ -146,12 +148,20 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 return
         raise Stuck("everybody waits for somebody else")
 
+    def inside(self, function: Callable[[], object]) -> None:
+        """Call it as if from a step of this loop."""
+        events._set_running_loop(self)
+        try:
+            function()
+        finally:
+            events._set_running_loop(None)
+
     def bury(self, *, steps: int) -> None:
         """End every task of a dead loop, so that none is destroyed in the middle; what they do reaches nobody."""
         self.crash = False
         events._set_running_loop(self)
         try:
-            for _ in range(5):
+            for _ in range(200):  # the end of one message begins the next
                 left = [task for task in asyncio.all_tasks(self) if not task.done()]
                 if not left:
                     break

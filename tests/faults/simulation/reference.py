@@ -5,7 +5,8 @@ broken), and knows in the end what every accepted input came to. Whatever is wro
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -64,6 +65,8 @@ class Row:
         self.final: AssistantMessage | None = None  # a whole last reply that is stored
         self.kept = ""  # text of the reply in progress that interruptions left
         self.journal: list[WriteJournal] = []
+        self.unsure = False  # it was reported as not accepted, and nobody knows better
+        self.out_of_order = False  # the same: its place in the order is lost
         self.owed = ""  # streamed text that a dead process had stored, and that has to be kept
 
     @property
@@ -90,12 +93,22 @@ class Reference:
         self.sent: dict[int, int] = {}  # words of each reply that were streamed
         self.whole: dict[int, int] = {}  # words of each reply in full
         self.told: dict[int, str] = {}  # replies that are stored, and in whose turn
+        self.left_behind: set[str] = set()  # whose tools ignore that they are cancelled
+        self.misreports = 0  # commits that were reported as failed, and are there
+        self.note: Callable[[str], None] = lambda _: None
         self._seq = 0
         self._offsets: dict[Place, tuple[int, int]] = {}  # of the last event of each session in this process
 
     def blame(self, problem: str) -> None:
         """A promise is broken."""
         self.problems.append(problem)
+        self.note(f"!!! {problem}")
+
+    def began(self) -> None:
+        """Another process starts: it finds everything that is on the disk."""
+        self.life += 1
+        for row in self.open.values():
+            row.unsure = False
 
     # -- what is written ------------------------------------------------------------------------------------------
 
@@ -152,6 +165,8 @@ class Reference:
             self.blame(f"{row.id} is worked on though an earlier process noted its abort")
         if op.attempt - row.excused > self.attempts:
             self.blame(f"{row.id}: attempt {op.attempt} of {self.attempts}, {row.excused} excused")
+        if row.life == self.life and not self.misreports:
+            self.blame(f"{row.id} begins again in the process that works on it")
         if op.host is None:
             self._check_turn(row)
         row.status, row.attempt, row.host, row.life = "running", op.attempt, op.host, self.life
@@ -161,7 +176,7 @@ class Reference:
         for other in self.open.values():
             if other is row or other.key != row.key or (self.lanes and other.session != row.session):
                 continue
-            if other.abort is not None or other.host == row.id or other.host is not None:
+            if other.id in self.left_behind or other.abort is not None or other.host is not None or other.out_of_order:
                 continue
             if other.seq < row.seq:
                 self.blame(f"{row.id} passed {other.id} ({other.status}), which was accepted before it")
@@ -258,8 +273,8 @@ class Reference:
             return
         row.journal.append(op)
         if op.kind == "step":
-            if op.name in self.steps:
-                self.blame(f"{row.id}: step {op.name} is recorded twice")
+            if self.steps.get(op.name, op.body) != op.body:
+                self.blame(f"{row.id}: step {op.name} is recorded again with another value")
             self.steps[op.name] = op.body
 
     def _settle(self, op: Settle) -> None:
@@ -285,6 +300,7 @@ class Reference:
                 self.keys.pop((row.place, row.idempotency_key), None)
         for place in [p for p in self.entries if p[0] == op.key and op.session in (None, p[1])]:
             del self.entries[place]
+            self._offsets.pop(place, None)
 
     # -- what happens outside -------------------------------------------------------------------------------------
 
@@ -306,10 +322,27 @@ class Reference:
         if isinstance(event, TERMINAL) and row is not None and row.status != "settled" and not stopping:
             self.blame(f"{row.id}: {_kind(event)} is told, and it is {row.status}")
 
-    def stopped(self, writable: bool) -> None:
-        """The process stopped gracefully: nothing is left as if it still ran."""
+    def misreported(self, ops: tuple[Op, ...]) -> None:
+        """These are on disk, and their sender is told that they are not."""
+        self.misreports += 1
+        for op in ops:
+            if isinstance(op, Admit) and (row := self.rows.get(op.submission.id)) is not None:
+                row.unsure = row.out_of_order = True
+
+    def acknowledged(self, submission_id: str) -> None:
+        """A client knows that this input was accepted."""
+        if (row := self.rows.get(submission_id)) is not None:
+            row.unsure = False
+
+    def stopped(self, *, writable: bool) -> None:
+        """The process stopped gracefully: nothing is left as if it still ran, but what a stubborn tool holds."""
         for row in self.open.values():
-            if writable and row.status == "running":
+            if (
+                writable
+                and row.status == "running"
+                and row.life == self.life
+                and (row.host or row.id) not in self.left_behind
+            ):
                 self.blame(f"{row.id} was running when the process stopped, and is not back in the queue")
 
     def died(self) -> None:
@@ -318,8 +351,7 @@ class Reference:
         self.check_histories()
         for row in self.open.values():
             last = len(self.entries[row.place])
-            pieces = [each for each in row.journal if each.kind == "text" and each.after == last]
-            text = b"".join([each.body for each in pieces if each.name == pieces[-1].name]).decode()
+            text = _streamed([each for each in row.journal if each.kind == "text" and each.after == last])
             if text and row.status == "running" and row.host is None:
                 row.owed = text
 
@@ -332,27 +364,40 @@ class Reference:
     def check_histories(self) -> None:
         """What is stored is valid as it is."""
         for (key, session), entries in self.entries.items():
-            for problem in history_problems(entries, self.open):
+            for problem in history_problems(entries, self.open, self.left_behind):
                 self.blame(f"{key} {session}: {problem}")
 
     def finish(self) -> None:
-        """The system was left alone: everything is settled, and the stored story is one."""
+        """The system was left alone: everything is settled, and the stored story is one.
+
+        What a stubborn tool was left behind with has its outcome in its row only.
+        """
         for row in self.open.values():
             self.blame(f"{row.id} is never settled: {row.status} at attempt {row.attempt}")
         self.check_histories()
         for row in self.rows.values():
-            for problem in _ended(row):
+            for problem in _ended(row, fenced=(row.host or row.id) in self.left_behind):
                 self.blame(f"{row.id}: {problem}")
+
+
+def _streamed(rows: Sequence[WriteJournal]) -> str:
+    """The text of the newest try, from its first word on as far as no word is missing."""
+    if not rows:
+        return ""
+    turn = rows[-1].name.partition("/")[0]
+    found = _WORD.findall(b"".join([row.body for row in rows if row.name.partition("/")[0] == turn]).decode())
+    places = {int(place) for _, place in found}
+    return words(int(found[0][0]), next(place for place in count() if place not in places)) if found else ""
 
 
 def _kind(event: Event) -> str:
     return str(type(event).__struct_config__.tag)
 
 
-def _ended(row: Row) -> Iterator[str]:
+def _ended(row: Row, *, fenced: bool) -> Iterator[str]:
     if row.status != "settled":
         return
-    if row.outcomes != 1:
+    if row.outcomes > 1 or (row.attempt and not row.outcomes and not fenced):
         yield f"{row.outcomes} entries tell its outcome"
     if row.attempt and row.inputs != 1:
         yield f"ran, and its input is written {row.inputs} times"

@@ -36,7 +36,7 @@ class Ledger:
         self._runs: Counter[str] = Counter()
         self._steps: Counter[str] = Counter()
 
-    def begin(self, call_id: str, *, again: bool) -> None:
+    def begin(self, call_id: str, how: str, *, again: bool) -> None:
         """A call has its effect; ``again``: it may have it more than once."""
         self._runs[call_id] += 1
         if not self._world.alive():
@@ -48,6 +48,8 @@ class Ledger:
             reference.blame(f"{call_id} runs again after its result was stored")
         if call_id not in reference.calls:
             reference.blame(f"{call_id} runs before the reply that asks for it is stored")
+        if how == "stubborn":
+            reference.left_behind.add(reference.calls.get(call_id, ""))
         self._world.tick("tool")
 
     def answer(self, call_id: str) -> str:
@@ -73,19 +75,14 @@ def make_tools(ledger: Ledger) -> list[Tool]:
     @tool(timeout=TIMEOUT)
     async def work(how: str, context: ToolContext) -> str:
         """Have an effect that must not happen twice."""
-        ledger.begin(context.tool_call_id, again=False)
+        ledger.begin(context.tool_call_id, how, again=False)
         await _behave(how)
         return ledger.answer(context.tool_call_id)
-
-    import os
-
-    if os.environ.get("SIM_BASIC"):
-        return [work]
 
     @tool(timeout=TIMEOUT, idempotent=True)
     async def look(how: str, context: ToolContext) -> str:
         """Have an effect that may happen twice."""
-        ledger.begin(context.tool_call_id, again=True)
+        ledger.begin(context.tool_call_id, how, again=True)
         await _behave(how)
         return ledger.answer(context.tool_call_id)
 
@@ -93,7 +90,7 @@ def make_tools(ledger: Ledger) -> list[Tool]:
     async def build(how: str, context: ToolContext) -> str:
         """Work in steps that are recorded."""
         call_id = context.tool_call_id
-        ledger.begin(call_id, again=True)
+        ledger.begin(call_id, how, again=True)
         for name in ("one", "two"):
 
             async def step(full: str = f"{call_id}/{name}") -> int:

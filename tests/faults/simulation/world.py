@@ -7,7 +7,7 @@ key, and give the rest up.
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import pykka
@@ -33,7 +33,7 @@ from tests.faults.simulation.actions import (
     Send,
     Stop,
 )
-from tests.faults.simulation.clients import Client, Clients
+from tests.faults.simulation.clients import Clients
 from tests.faults.simulation.disk import Disk, SimulatedStore
 from tests.faults.simulation.loop import Crashed, SimulatedLoop, Stuck
 from tests.faults.simulation.model import SimulatedModel
@@ -73,6 +73,7 @@ class World:
         self.disk.misreports = plan.misreports
         self.ledger = Ledger(self)
         self.clients = Clients(self)
+        self.reference.note = self.note
         self.calm = False
         self.troubled = plan.troubled
         self.trace: list[str] | None = None
@@ -103,6 +104,16 @@ class World:
         for op in ops:
             if isinstance(op, Admit):
                 self.clients.admitted(op.submission)
+
+    def refused(self, ops: tuple[Op, ...], error: StoreError) -> None:
+        """A commit failed."""
+        if self.trace is not None:
+            self.note(f"disk refuses ({error.type} {error.dev}): {' + '.join(map(shown, ops))}")
+
+    def misreported(self, ops: tuple[Op, ...]) -> None:
+        """What was just applied is reported as failed."""
+        self.note("  ... and is reported as failed")
+        self.reference.misreported(ops)
 
     def asked(self, request: ModelRequest) -> None:
         """The model gets this request."""
@@ -147,16 +158,15 @@ class World:
         self.note(f"--- {action}")
         match action:
             case Send():
-                client = self.clients.add(action)
-                self._run(self._go_on(client))
+                self._run(lambda: self._aside(lambda: self.clients.pursue(self.clients.add(action), self.process())))
             case Abort():
-                self._run(self._aside(self.clients.abort(action)))
+                self._run(lambda: self._aside(lambda: self.clients.abort(action)))
             case Look():
-                self._run(self._aside(self.clients.look(action)))
+                self._run(lambda: self._aside(lambda: self.clients.look(action)))
             case Erase():
-                self._run(self._aside(self.clients.erase(action)))
+                self._run(lambda: self._aside(lambda: self.clients.erase(action)))
             case Pause(seconds):
-                self._run(asyncio.sleep(seconds))
+                self._run(lambda: asyncio.sleep(seconds))
             case Full(seconds):
                 self.disk.full_until = self._time() + seconds
             case Crash(at="now"):
@@ -172,7 +182,12 @@ class World:
         self.calm = True
         self.disk.full_until = -1.0
         self._fuse = None
-        self._run(self.clients.all_told(within=4 * TIMEOUT))
+        self._quiet()
+        if self.reference.open:  # what was reported as not accepted, and is there: a restart finds it
+            self._quiet()
+
+    def _quiet(self) -> None:
+        self._run(lambda: self.clients.all_told(within=4 * TIMEOUT))
         self._stop(30.0)
 
     def finish(self) -> None:
@@ -193,17 +208,15 @@ class World:
     def _time(self) -> float:
         return self._now if self.life is None else self.life.loop.time()
 
-    def _run(self, what: Coroutine[Any, Any, Any]) -> None:
+    def _run(self, what: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run it in a living process. A crash ends it early; the next action finds a new process."""
         try:
             life = self._living()
-            life.loop.run(what, steps=STEPS)
+            life.loop.run(what(), steps=STEPS)
         except Crashed:
-            what.close()
             self._crash()
         except Stuck as error:
             self.reference.blame(f"stuck: {error}")
-            what.close()
             self._crash()
         else:
             self._check(life)
@@ -222,7 +235,7 @@ class World:
         return self.life
 
     def _start(self) -> Life:
-        self.reference.life += 1
+        self.reference.began()
         self.skew_ms += self.rng.choice((0, 0, 0, DAY_MS, -DAY_MS))
         loop = SimulatedLoop(self._now, random.Random(self.rng.random()))
         store = SimulatedStore(self.disk)
@@ -252,7 +265,8 @@ class World:
             model=SimulatedModel(self),
             instructions="Be simulated.",
             tools=make_tools(self.ledger),
-            durability=Durability(attempts=plan.attempts, timeout=TIMEOUT),
+            durability=Durability(attempts=plan.attempts, timeout=plan.timeout),
+            debounce=plan.debounce,
             concurrency="session" if plan.lanes else "instance",
         )
 
@@ -267,6 +281,7 @@ class World:
             model_concurrency=plan.model_concurrency,
             cancel_grace=5.0,
             drain_timeout=3.0,
+            stall_warning=0,  # no thread: a life that crashes never stops its runtime
         )
 
     def _observe(self, event: Event) -> None:
@@ -279,7 +294,8 @@ class World:
             return
         life = self.life
         life.stopping = True
-        self._run(life.runtime.stop(seconds))
+        writable = self.disk.full_until <= self._time()
+        self._run(lambda: life.runtime.stop(seconds))
         if self.life is not life:
             return  # it crashed on the way
         snapshot = life.runtime.snapshot()
@@ -288,7 +304,7 @@ class World:
                 f"left behind by a stop: {snapshot.instances} instances, {snapshot.pending} inputs,"
                 f" {len(snapshot.actors.actors)} actors"
             )
-        self.reference.stopped(self.disk.full_until < self._time())
+        self.reference.stopped(writable=writable)
         self._end(life)
 
     def _crash(self) -> None:
@@ -296,7 +312,7 @@ class World:
         if life is None:
             return
         self.note("*** crash")
-        life.store.die()
+        life.loop.inside(life.store.die)
         self._end(life)
 
     def _end(self, life: Life) -> None:
@@ -317,16 +333,9 @@ class World:
             self.reference.blame(fault)
         life.loop.faults.clear()
 
-    # -- one action in the running process --------------------------------------------------------------------------
-
-    async def _go_on(self, client: Client) -> None:
-        assert self.life is not None
-        asyncio.ensure_future(self.clients.pursue(client, self.life))
-        await asyncio.sleep(0)
-
-    async def _aside(self, what: Coroutine[Any, Any, None]) -> None:
-        """A client that does something and is not waited for."""
-        asyncio.ensure_future(what)
+    async def _aside(self, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A client does something, and is not waited for."""
+        asyncio.ensure_future(what())
         await asyncio.sleep(0)
 
 

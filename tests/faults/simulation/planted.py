@@ -1,0 +1,148 @@
+"""Bugs to plant: each replaces one piece of the product by a wrong one, so the simulation can be seen to find it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from flue_actors.admission import Admission
+from flue_actors.conversation import resumption
+from flue_actors.conversation.entries import Source
+from flue_actors.conversation.transcript import Transcript
+from flue_actors.memory import MemoryStore
+from flue_actors.memory_tables import Tables
+from flue_actors.messages import Message, ToolCall
+from flue_actors.operation import Operation
+from flue_actors.party import Party
+from flue_actors.recording import Recording
+from flue_actors.storage import Admit, Committed, JournalRow, Op, Settle, Submission
+from flue_actors.submissions import Pending
+from flue_actors.tool_calls import Steps, ToolRunner
+from flue_actors.turn_record import TurnRecord
+
+Plant = Callable[[], AbstractContextManager[Any]]
+
+
+def _told_before_the_commit() -> AbstractContextManager[Any]:
+    async def conclude(self: Recording, *ops: Op) -> None:
+        self.write(*ops)
+
+    return patch.object(Recording, "conclude", conclude)
+
+
+def _unknown_outcome_forgotten() -> AbstractContextManager[Any]:
+    def unanswered(_: Transcript) -> tuple[ToolCall, ...]:
+        return ()
+
+    return patch.object(Transcript, "unanswered", unanswered)
+
+
+def _attempt_not_checked() -> AbstractContextManager[Any]:
+    def running(self: Tables, submission_id: str, attempt: int) -> Submission:
+        return self.submissions[submission_id]
+
+    return patch.object(Tables, "_running", running)
+
+
+def _requeue_forgotten() -> AbstractContextManager[Any]:
+    async def requeue(_: Operation) -> bool:
+        return True
+
+    return patch.object(Operation, "requeue", requeue)
+
+
+def _order_swapped() -> AbstractContextManager[Any]:
+    unsettled = MemoryStore.unsettled
+
+    async def backwards(self: MemoryStore) -> list[Submission]:
+        return (await unsettled(self))[::-1]
+
+    return patch.object(MemoryStore, "unsettled", backwards)
+
+
+def _every_tool_runs_again() -> AbstractContextManager[Any]:
+    def reruns(_: ToolRunner, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        return list(calls)
+
+    return patch.object(ToolRunner, "reruns", reruns)
+
+
+def _joined_not_settled() -> AbstractContextManager[Any]:
+    settles = Party.settles
+
+    def of_the_host(self: Party, *args: Any, **kwargs: Any) -> Sequence[Settle]:
+        return settles(self, *args, **kwargs)[:1]
+
+    return patch.object(Party, "settles", of_the_host)
+
+
+def _abort_forgotten() -> AbstractContextManager[Any]:
+    resume = Admission.resume
+
+    def without_the_wish(self: Admission, submission: Submission) -> Pending:
+        return resume(self, replace(submission, abort=None))
+
+    return patch.object(Admission, "resume", without_the_wish)
+
+
+def _text_doubled() -> AbstractContextManager[Any]:
+    piece = resumption._piece  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+
+    def twice(rows: Sequence[JournalRow]) -> resumption.Piece | None:
+        found = piece(rows)
+        return found and resumption.Piece(found.turn_id, found.text * 2)
+
+    return patch.object(resumption, "_piece", twice)
+
+
+def _text_lost() -> AbstractContextManager[Any]:
+    def nothing(_: Sequence[JournalRow]) -> None:
+        return None
+
+    return patch.object(resumption, "_piece", nothing)
+
+
+def _stored_too_late() -> AbstractContextManager[Any]:
+    async def not_awaited(self: TurnRecord, message: Message, source: Source) -> None:
+        entry, _ = added = self.add(message, source)
+        self.recording.write(self.append(entry))
+        self.show(added)
+
+    return patch.object(TurnRecord, "record", not_awaited)
+
+
+def _step_not_replayed() -> AbstractContextManager[Any]:
+    def nothing(_: Steps) -> dict[str, bytes]:
+        return {}
+
+    return patch.object(Steps, "recorded", property(nothing))
+
+
+def _key_forgotten() -> AbstractContextManager[Any]:
+    apply = Tables.apply
+
+    def keyless(self: Tables, ops: Sequence[Op]) -> Committed:
+        plain = [Admit(replace(op.submission, idempotency_key=None)) if isinstance(op, Admit) else op for op in ops]
+        return apply(self, plain)
+
+    return patch.object(Tables, "apply", keyless)
+
+
+BUGS: Final[dict[str, Plant]] = {
+    "an outcome is told before its commit": _told_before_the_commit,
+    "the unknown-outcome result is forgotten": _unknown_outcome_forgotten,
+    "the store does not check the attempt": _attempt_not_checked,
+    "a stop does not requeue": _requeue_forgotten,
+    "the order of acceptance is swapped": _order_swapped,
+    "a tool that is not idempotent runs again": _every_tool_runs_again,
+    "a joined input is not settled with its host": _joined_not_settled,
+    "an abort is forgotten at the restart": _abort_forgotten,
+    "the partial text is doubled": _text_doubled,
+    "the partial text is lost": _text_lost,
+    "tools begin before their reply is stored": _stored_too_late,
+    "a recorded step runs again": _step_not_replayed,
+    "an idempotency key is forgotten": _key_forgotten,
+}
+"""By name: what to plant, for as long as the context lasts."""
