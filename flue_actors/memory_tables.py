@@ -25,6 +25,7 @@ from flue_actors.storage import (
     Op,
     Prune,
     PutKv,
+    Rename,
     RequestAbort,
     Requeue,
     Settle,
@@ -116,7 +117,9 @@ class Tables:
                     self._apply(op)
         return replace(done, removed=removed) if removed else done
 
-    def _apply(self, op: Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Erase) -> None:
+    def _apply(
+        self, op: Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Rename | Erase
+    ) -> None:
         match op:
             case Claim():
                 self._claim(op)
@@ -132,6 +135,8 @@ class Tables:
                 self._settle(op)
             case PutKv():
                 self._put_kv(op)
+            case Rename():
+                self._rename(op)
             case Erase():
                 self._erase(op)
             case _:
@@ -220,6 +225,18 @@ class Tables:
             self._put(self._instance(op.key).kv, (op.kind, op.name), op.body)
         elif op.key in self.instances:
             self._remove(self.instances[op.key].kv, (op.kind, op.name))
+
+    def _rename(self, op: Rename) -> None:
+        for key in [key for key in self.instances if key.agent == op.old]:
+            new = AgentKey(op.new, key.id)
+            if new not in self.instances:
+                instance = self.instances[key]
+                self._remove(self.instances, key)
+                self._put(self.instances, new, instance)
+                for session in instance.sessions.values():
+                    for submission_id in session.submissions:
+                        moved = replace(self.submissions[submission_id], key=new)
+                        self._put(self.submissions, submission_id, moved)
 
     def _erase(self, op: Erase) -> None:
         instance = self.instances.get(op.key)

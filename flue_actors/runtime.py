@@ -42,7 +42,7 @@ from flue_actors.removal import Removal
 from flue_actors.retention import Retention, Sweeper
 from flue_actors.roster import Roster
 from flue_actors.services import Services
-from flue_actors.storage import Store, StoreStatistics, Submission
+from flue_actors.storage import Rename, Store, StoreStatistics, Submission
 from flue_actors.streaming import SessionStream
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
@@ -192,6 +192,7 @@ class Runtime:
         self._loading = loading = asyncio.ensure_future(self._load_models())
         try:
             await self._system.start()
+            await self._rename(services)
             left = await self._store.unsettled()
             await asyncio.wait([loading], timeout=LOAD_PATIENCE)
             if loading.done():
@@ -450,6 +451,12 @@ class Runtime:
             stopping=lambda: self.draining,
             shared_texts=set(),
         )
+
+    async def _rename(self, services: Services) -> None:
+        """What instances had under an alias is theirs under their agent's name."""
+        renames = [Rename(old=old, new=each.name) for each in self.agents for old in each.aliases]
+        if renames:
+            await services.store.commit(services.fence, *renames)
 
     def _take_up(self, left: Sequence[Submission]) -> None:
         """Work on what was accepted and is not settled, in the order of its acceptance."""

@@ -219,6 +219,13 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     attempt: int
 
 
+class Rename(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Give every instance of agent ``old`` to agent ``new``. One whose id ``new`` has already stays where it is."""
+
+    old: str
+    new: str
+
+
 class Erase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Remove one session with its entries, submissions, journals and frozen texts, or (``session=None``) the whole
     instance with everything it has. Nothing happens where there is nothing."""
@@ -250,7 +257,7 @@ class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     body: bytes | None
 
 
-Op = Admit | Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Erase | Prune
+Op = Admit | Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Rename | Erase | Prune
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):

@@ -24,6 +24,7 @@ from flue_actors.storage import (
     Op,
     Prune,
     PutKv,
+    Rename,
     RequestAbort,
     Requeue,
     Settle,
@@ -93,7 +94,7 @@ class Ledger:
                     self._apply(op)
         return replace(done, removed=removed) if removed else done
 
-    def _apply(self, op: WriteJournal | PutKv | Requeue | RequestAbort | Erase) -> None:
+    def _apply(self, op: WriteJournal | PutKv | Requeue | RequestAbort | Rename | Erase) -> None:
         match op:
             case WriteJournal():
                 self._write_journal(op)
@@ -103,6 +104,8 @@ class Ledger:
                 self._requeue(op)
             case RequestAbort():
                 self._request_abort(op)
+            case Rename():
+                self._rename(op)
             case Erase():
                 self._erase(op)
             case _:
@@ -202,6 +205,11 @@ class Ledger:
         self._execute(rows.ERASE_TOLD, (pk, pk))
         self._execute(rows.ERASE_ENTRIES, (pk,))
         self._execute(rows.ERASE_SESSION, (pk,))
+
+    def _rename(self, op: Rename) -> None:
+        if self._execute(rows.RENAME, {"old": op.old, "new": op.new}).rowcount:
+            self._execute(rows.RENAMED, {"new": op.new})
+            self._sessions.clear()
 
     def _prune(self, op: Prune) -> int:
         self._keep_seq()

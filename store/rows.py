@@ -48,6 +48,12 @@ REMOVE_KV: Final = "DELETE FROM kv WHERE instance = ? AND kind = ? AND name = ?"
 # Erasing: what hangs on a session goes before it. The first two are read to forget what is remembered.
 FIND_SESSIONS: Final = "SELECT pk, name FROM sessions WHERE instance = ? AND name = coalesce(?, name)"
 FIND_OPEN: Final = "SELECT id FROM submissions WHERE instance = ? AND session = ? AND outcome IS NULL"
+RENAME: Final = """
+    UPDATE instances SET agent = :new, part = part_of(:new, id)
+    WHERE agent = :old AND id NOT IN (SELECT id FROM instances WHERE agent = :new)"""
+RENAMED: Final = """
+    UPDATE submissions SET part = (SELECT i.part FROM instances i WHERE i.pk = instance)
+    WHERE instance IN (SELECT pk FROM instances WHERE agent = :new)"""
 ERASE_OPEN: Final = "DELETE FROM submissions WHERE instance = ? AND session = ? AND outcome IS NULL"
 ERASE_LOOSE: Final = "DELETE FROM submissions WHERE session = ? AND loose = 1"
 ERASE_TOLD: Final = """
@@ -99,6 +105,11 @@ SESSIONS: Final = """
 KV: Final = """
     SELECT kv.name, kv.body FROM kv JOIN instances i ON i.pk = kv.instance
     WHERE i.agent = ? AND i.id = ? AND kv.kind = ?"""
+
+
+def part_of(agent: str, id: str) -> int:
+    """`part`, as statements call it."""
+    return part(AgentKey(agent, id))
 
 
 def part(key: AgentKey) -> int:

@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from flue_actors.errors import StoreFormatError
 from flue_actors.storage import FORMAT_VERSION
+from flue_actors.store.rows import part_of
 
 Durability = Literal["power", "process"]
 
@@ -65,6 +66,7 @@ def connect(path: str, durability: Durability) -> sqlite3.Connection:
     """
     db = sqlite3.connect(path, isolation_level=None)
     try:
+        db.create_function("part_of", 2, part_of, deterministic=True)
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # first: switching to WAL may have to wait
         version = _format_version(db)
         _settings(db, durability)

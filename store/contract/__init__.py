@@ -10,14 +10,14 @@ the same file; for a store that lives in memory the same object), each check to 
 
 from typing import Final
 
-from flue_actors.store.contract import admission, attempts, commits, content, journals, ownership, removing
+from flue_actors.store.contract import admission, attempts, commits, content, journals, ownership, removing, renaming
 from flue_actors.store.contract.records import Check, Make
 
 __all__ = ["CHECKS", "Check", "Make"]
 
 CHECKS: Final[tuple[Check, ...]] = tuple(
     value
-    for room in (admission, attempts, commits, content, journals, ownership, removing)
+    for room in (admission, attempts, commits, content, journals, ownership, removing, renaming)
     for name, value in sorted(vars(room).items())
     if name.startswith("check_")
 )
