@@ -79,9 +79,9 @@ class FollowStream:
 
     def _error(self, error: FlueError) -> bytes:
         self._done = True
-        return error_frame(
-            StreamError(instance_id=self._instance_id, error=with_offset(error_body(error), self._stream.offset))
-        )
+        body = with_offset(error_body(error), self._stream.offset)
+        # Without an id: a browser comes back by itself, with the last one it was given.
+        return error_frame(StreamError(instance_id=self._instance_id, error=body), id=b"")
 
     def _beats(self) -> None:
         self._beat_due = True

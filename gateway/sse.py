@@ -38,9 +38,9 @@ def _shown_frame(shown: Shown) -> bytes:
     return b"event: %b\n%bdata: %b\n\n" % (_name(shown.event), place, encode_shown(shown))
 
 
-def error_frame(error: StreamError) -> bytes:
+def error_frame(error: StreamError, *, id: bytes = b"id: 0\n") -> bytes:
     """The last frame of a stream that ends before its submission."""
-    return b"event: error\nid: 0\ndata: %b\n\n" % encode(error)
+    return b"event: error\n%bdata: %b\n\n" % (id, encode(error))
 
 
 def _name(event: Event) -> bytes:

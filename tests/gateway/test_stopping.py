@@ -1,6 +1,7 @@
 """Draining: new work is refused, running work finishes, watchers are told."""
 
 import asyncio
+import json
 import os
 import signal
 
@@ -145,6 +146,20 @@ async def test_who_watches_what_was_not_finished_is_told_where_to_go_on() -> Non
     kept = [row.id for row in await store.unsettled()]
     assert [each["error"]["meta"]["submissionId"] for each in (data, frame)] == kept
     assert all("offset" in each["error"]["meta"] for each in (data, frame))
+
+
+async def test_who_follows_a_session_is_told_where_to_go_on_and_a_browser_keeps_its_place() -> None:
+    async with serving_house() as house, connected(house.address) as follower:
+        await exchange(house.address, prompt(HERE))
+        await follower.send(request("GET", HERE + "/stream?offset=0-0"))
+        await follower.head()
+        await stop(house)
+        frames = b"".join(await follower.chunks()).decode().strip().split("\n\n")
+    last = dict(line.split(": ", 1) for line in frames[-1].split("\n"))
+    before = dict(line.split(": ", 1) for line in frames[-2].split("\n"))
+    error = json.loads(last["data"])["error"]
+    assert (last["event"], "id" in last, error["type"]) == ("error", False, "draining")
+    assert error["meta"]["offset"] == before["id"]
 
 
 async def test_who_waits_for_an_outcome_is_answered_when_the_server_stops() -> None:
