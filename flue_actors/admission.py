@@ -174,8 +174,9 @@ class Admission:
         if instance is None or how.if_busy not in {"interrupt", "supersede"}:
             return []
         lane = instance.of(submission.session if how.lane else None)
-        begun = how.if_busy == "interrupt"
-        return [each for each in lane if each.submission.seq and (each.started_at > 0) == begun and each.host is None]
+        if how.if_busy == "supersede":
+            return [each for each in lane if each.is_waiting]
+        return [each for each in lane if each.has_begun and each.submission.host is None]
 
     async def _repeated(self, known: str, payload: bytes, how: Sending) -> Admitted:
         """The input that was accepted under this idempotency key."""

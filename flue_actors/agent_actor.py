@@ -148,8 +148,9 @@ class AgentActor(Actor):
 
     async def _work(self, operation: Operation, pending: Pending, past: Resumption | None) -> None:
         try:
-            if pending.abort is not None:
-                raise aborted(pending.abort)
+            for member in operation.members:  # who joined takes the turn with it
+                if member.abort is not None:
+                    raise aborted(member.abort)
             agent = await self._host.resolve(pending)
             self._adopt(agent)
             left = _left(agent, pending, past)

@@ -112,7 +112,12 @@ class Pending:
     @property
     def is_waiting(self) -> bool:
         """True while it is recorded, wanted, and nobody has begun to work on it."""
-        return bool(self.submission.seq) and not (self.started_at or self.resumed or self.abort or self.settled)
+        return bool(self.submission.seq) and not (self.has_begun or self.abort or self.settled)
+
+    @property
+    def has_begun(self) -> bool:
+        """True once it is worked on, or was before a restart."""
+        return self.started_at > 0 or self.resumed
 
     @property
     def feed(self) -> Subscription:
