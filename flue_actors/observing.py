@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from itertools import islice
 from typing import Final, Protocol, Self
 
 import msgspec
@@ -134,21 +135,16 @@ class Feed:
         """Events behind ``cursor`` of that submission, and the new cursor."""
         end = self._base + len(self._events)
         start = max(cursor, self._base)
-        events = self._events
-        found = [
-            event
-            for i in range(start - self._base, len(events))
-            if (event := events[i].event).submission_id == submission_id
-        ]
+        new = islice(self._events, start - self._base, None)
+        found = [shown.event for shown in new if shown.event.submission_id == submission_id]
         return found, end
 
     def of_session(self, cursor: int, session: str) -> tuple[list[Shown], int]:
         """The same for a session."""
         end = self._base + len(self._events)
         start = max(cursor, self._base)
-        events = self._events
-        found = [each for i in range(start - self._base, len(events)) if (each := events[i]).event.session == session]
-        return found, end
+        new = islice(self._events, start - self._base, None)
+        return [shown for shown in new if shown.event.session == session], end
 
     def release(self, reader: "Subscription") -> None:
         """Stop reading. Idempotent."""

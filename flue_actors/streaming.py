@@ -8,12 +8,22 @@ before. Where the next live event does not stand right behind the last one deliv
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
 from flue_actors.conversation.replay import Outcomes, replay
 from flue_actors.errors import InvalidRequestError, ReaderTooSlowError
-from flue_actors.events import PublicError
+from flue_actors.events import (
+    MessageEnd,
+    MessageStart,
+    MessageUpdate,
+    PublicError,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingStart,
+)
 from flue_actors.ids import AgentKey
 from flue_actors.observing import Feeds, Shown
 from flue_actors.places import Place, place_of
@@ -26,7 +36,7 @@ PAGE: Final = 256
 SOON: Final = 0.01
 """Seconds after which an entry that is being written is looked for again."""
 
-_LAST: Final = 2**62
+_PIECES: Final = (TextDelta, ThinkingStart, ThinkingDelta, ThinkingEnd, MessageUpdate)
 
 
 class SessionStream:
@@ -40,21 +50,26 @@ class SessionStream:
     """
 
     def __init__(self, store: Store, feeds: Feeds, key: AgentKey, session: str, after: str | None) -> None:
-        self._place = None if after is None else Place.parse(after)
+        self._place = Place(0, 0) if after is None else Place.parse(after)
         self._store = store
         self._feeds = feeds
         self._key = key
         self._session = session
         self._feed = feeds.open(key)
         self._follower = self._feed.follow(session)
-        self._live: list[Shown] = []  # taken from the feed, not delivered
-        self._first: list[Shown] | None = None  # None: not begun
+        # Taken at once: the ring might forget it while the store is read. What stands nowhere was for those who were there.
+        self._live = deque([shown for shown in self._follower.take() if shown.place is not None])
+        self._joins = after is None
+        self._begun = False
+        self._upto = 0  # entries up to this one are read from the store
+        self._again = False  # the entry of the last event may have another
+        self._torn = False  # the beginning of the reply that is under way is missing
         self._closed = False
 
     @property
     def offset(self) -> str:
         """Of the last event delivered: where to go on."""
-        return "0-0" if self._place is None else str(self._place)
+        return str(self._place)
 
     async def begin(self) -> None:
         """Find the place to go on from. `next` does it, if nobody did.
@@ -63,8 +78,21 @@ class SessionStream:
             InvalidRequestError: The offset is none of this session.
             StoreError: The store refused.
         """
-        if self._first is None:
-            self._first = await self._begin()
+        if self._begun:
+            return
+        last = await self._store.last_seq(self._key, self._session)
+        self._begun = True
+        position = self._feed.positions.get(self._session)
+        if self._joins:
+            self._place = Place(last, 0) if position is None else position.place
+        elif self._place.seq > (last if position is None else max(last, position.seq)):
+            raise InvalidRequestError(
+                "The offset is behind the end of this conversation.",
+                details="Send the offset of an event you received from it; without one, the stream begins now.",
+            )
+        else:
+            at_hand = any(_follows(shown.place, self._place) for shown in self._live)
+            self._upto, self._again = (self._place.seq if at_hand else last), True
 
     async def next(self) -> list[Shown]:
         """The next events; may be empty, is empty when `nudge` was called or the session is gone (`ended`).
@@ -75,15 +103,11 @@ class SessionStream:
             StoreError: The store refused.
         """
         await self.begin()
-        if self._first:
-            found, self._first = self._first, []
+        found = await self._found()
+        if found or self.ended:
             return found
-        if found := await self._advance():
-            return found
-        if not self.ended:
-            await self._follower.ready()
-            return await self._advance()
-        return []
+        await self._follower.ready()
+        return await self._found()
 
     @property
     def ended(self) -> bool:
@@ -101,68 +125,78 @@ class SessionStream:
             self._follower.close()
             self._feeds.tidy(self._key)
 
-    async def _begin(self) -> list[Shown]:
-        last = Place(await self._store.last_seq(self._key, self._session), _LAST)
-        position = self._feed.positions.get(self._session)
-        newest = last if position is None else max(last, position.place)
-        if self._place is None:
-            self._place = newest if position is None else position.place
-            return self._snapshot()
-        if self._place.seq > newest.seq:
-            raise InvalidRequestError(
-                "The offset is behind the end of this conversation.",
-                details="Send the offset of an event you received from it; without one, the stream begins now.",
-            )
-        return await self._stored(newest.seq) if self._place.seq < last.seq and not self._continues() else []
-
-    def _continues(self) -> bool:
-        """True when the feed has the event right behind the last one delivered."""
-        self._live.extend(self._follower.take())
-        return any(_follows(shown.place, self._place) for shown in self._live)
-
-    async def _advance(self) -> list[Shown]:
+    async def _found(self) -> list[Shown]:
+        """What there is now, at most a page."""
         if self._follower.lagged:
             raise ReaderTooSlowError(meta={"offset": self.offset})
-        self._live.extend(self._follower.take())
+        while not self.ended:
+            if self._again or self._place.seq < self._upto:
+                found = await self._stored()
+            else:
+                self._live.extend(self._follower.take())
+                found = self._advance() or self._snapshot()
+            if found or (self._place.seq >= self._upto and not self._live):
+                return found
+        return []
+
+    def _advance(self) -> list[Shown]:
+        """Live events, up to where entries are missing."""
         delivered: list[Shown] = []
         while self._live and len(delivered) < PAGE:
             shown = self._live[0]
-            if shown.place is not None and shown.place <= self._at():
-                del self._live[0]
-            elif shown.place is None or _follows(shown.place, self._place):
-                del self._live[0]
-                delivered.append(self._deliver(shown))
-            elif delivered:
-                break  # what lies between is looked for next time
-            elif self._misses_entries(shown.place):
-                return await self._stored(shown.place.seq - (shown.place.n == 0))
-            else:
-                return self._snapshot() or self._skip()
+            place, last = shown.place, self._place
+            if place is not None and place.seq - (place.n == 0) > last.seq:
+                self._upto = place.seq - (place.n == 0)
+                break
+            self._live.popleft()
+            if place is None:
+                delivered.append(shown)
+            elif place > last:
+                if not _follows(place, last):
+                    delivered += self._snapshot()
+                    self._torn = place > self._place
+                delivered += self._in_order(shown, place)
         return delivered
 
-    def _misses_entries(self, place: Place) -> bool:
-        at = self._at().seq
-        return place.seq > at + 1 or (place.seq == at + 1 and place.n > 0)
+    def _in_order(self, shown: Shown, place: Place) -> list[Shown]:
+        """The event, unless it is in a snapshot already or a piece of a reply whose beginning is missing."""
+        if place <= self._place:
+            return []
+        self._place = place
+        event = shown.event
+        if place.n == 0 or isinstance(event, MessageStart | MessageEnd):
+            self._torn = False
+        return [] if self._torn and isinstance(event, _PIECES) else [shown]
 
-    async def _stored(self, upto: int) -> list[Shown]:
-        """The durable events up to entry ``upto``, at most a page; waits for one that is being written."""
-        while True:
-            after = self._at().seq
-            entries = await self._store.entries(self._key, self._session, after=after, limit=PAGE)
-            entries = [entry for entry in entries if entry.seq <= upto]
-            if entries or self.ended or upto <= after:
-                break
+    def _snapshot(self) -> list[Shown]:
+        """The reply so far, if one is being streamed and its beginning was not delivered; events up to it are in it."""
+        joins, self._joins = self._joins, False
+        position = self._feed.positions.get(self._session)
+        streaming = self._feed.streaming.get(self._session)
+        if streaming is None or position is None or position.seq != self._place.seq:
+            return []
+        if not joins and position.place <= self._place:
+            return []
+        self._place, self._torn = position.place, False
+        return [Shown(streaming(), self._place)]
+
+    async def _stored(self) -> list[Shown]:
+        """The durable events of the next page of entries; waits for one that is being written."""
+        last, after = self._place, max(0, self._place.seq - self._again)
+        entries = await self._store.entries(self._key, self._session, after=after, limit=PAGE)
+        entries = [entry for entry in entries if entry.seq <= self._upto]
+        self._again = False
+        if not entries and last.seq < self._upto:
             await asyncio.sleep(SOON)
         outcomes = await self._outcomes(entries)
         found = [
-            Shown(event, place_of(event.offset))
+            Shown(event, place)
             for entry in entries
             for event in replay(self._key, self._session, entry, outcomes)
+            if (place := place_of(event.offset)) is not None and place > last
         ]
-        if entries:
-            self._place = Place(entries[-1].seq, 0)
-        if found and found[-1].place is not None:
-            self._place = max(self._at(), found[-1].place)
+        seen = [Place(entry.seq, 0) for entry in entries[-1:]] + [shown.place for shown in found[-1:] if shown.place]
+        self._place = max(last, *seen) if seen else last
         return found
 
     async def _outcomes(self, entries: list[Entry]) -> Outcomes:
@@ -176,31 +210,9 @@ class SessionStream:
                     outcomes.errors[row.id] = PublicError.of(error_of(row))
         return outcomes
 
-    def _snapshot(self) -> list[Shown]:
-        """The reply so far, if one is being streamed; events up to it are in it."""
-        streaming = self._feed.streaming.get(self._session)
-        if streaming is None:
-            return []
-        snapshot = streaming()
-        shown = Shown(snapshot, place_of(snapshot.offset))
-        return [self._deliver(shown)]
 
-    def _skip(self) -> list[Shown]:
-        """Nothing that counts lies between."""
-        return [self._deliver(self._live.pop(0))]
-
-    def _deliver(self, shown: Shown) -> Shown:
-        if shown.place is not None:
-            self._place = shown.place
-        return shown
-
-    def _at(self) -> Place:
-        return self._place if self._place is not None else Place(0, 0)
-
-
-def _follows(place: Place | None, last: Place | None) -> bool:
-    if place is None or last is None:
-        return False
+def _follows(place: Place | None, last: Place) -> bool:
+    """True for what comes right behind: the next event, or the next entry's, which is worth all deltas before it."""
     return place == (last.seq, last.n + 1) or place == (last.seq + 1, 0)
 
 
