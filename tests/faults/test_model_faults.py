@@ -6,6 +6,7 @@ loops, broken arguments and unknown tools of the scripted models: `tests.runtime
 
 import asyncio
 import functools
+import importlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,12 @@ def virtual_time(test: Test) -> Callable[..., None]:
         run_virtual(lambda: test(*args, **kwargs), patience=0.03)
 
     return run
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded() -> None:
+    """Its import takes a second in a thread, for which virtual time would not wait."""
+    importlib.import_module("anthropic")
 
 
 WORDS = "eight words that are said once and never again"
