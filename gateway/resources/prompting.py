@@ -2,10 +2,11 @@
 
 import asyncio
 from functools import partial
+from typing import Final
 from urllib.parse import quote
 
 from flue_actors.agent_ref import Submitted
-from flue_actors.errors import InvalidRequestError, StoreUnavailableError
+from flue_actors.errors import DrainingError, InvalidRequestError, StoreUnavailableError
 from flue_actors.events import PromptResult
 from flue_actors.gateway.asgi import Receive, receive_of
 from flue_actors.gateway.leaving import DISCONNECTED, aborting, until_left
@@ -14,6 +15,8 @@ from flue_actors.gateway.resources.call import Call
 from flue_actors.gateway.sse import CONTENT_TYPE, STREAM_HEADERS
 from flue_actors.gateway.streams import EventStream
 from flue_actors.gateway.wire import AcceptedBody, PromptBody, ResultBody, decode_prompt
+
+_KEPT: Final = "The message is kept and worked on. There is no need to send it again: its outcome is in its submission."
 
 
 async def prompt(call: Call) -> None:
@@ -34,7 +37,7 @@ async def prompt(call: Call) -> None:
     if streamed:
         _stream(call, submitted, receive)
     else:
-        result = await _outcome(submitted, receive if body.cancel_on_disconnect else None)
+        result = await _outcome(call, submitted, receive if body.cancel_on_disconnect else None)
         call.answer(ResultBody(result=result))
 
 
@@ -64,24 +67,24 @@ def _give_receipt(call: Call, body: PromptBody, submitted: Submitted) -> None:
     call.answer(AcceptedBody(submission_id=submitted.submission_id, stream_url=stream, offset=offset), status=202)
 
 
-async def _outcome(submitted: Submitted, bound_to: Receive | None) -> PromptResult:
+async def _outcome(call: Call, submitted: Submitted, bound_to: Receive | None) -> PromptResult:
     watch = None if bound_to is None else asyncio.get_running_loop().create_task(until_left(bound_to))
     try:
         return await submitted.result()
-    except StoreUnavailableError as error:
-        raise _kept(error, submitted) from error
+    except StoreUnavailableError as error:  # which others may have got too
+        raise StoreUnavailableError(error.message, details=_KEPT, meta=_whereabouts(submitted)) from error
+    except asyncio.CancelledError:
+        if not call.gateway.draining:
+            raise
+        # The server has waited as long as it may; the work goes on in its runtime.
+        raise DrainingError(details=_KEPT, meta=_whereabouts(submitted)) from None
     finally:
         if watch is not None:
             watch.cancel()
 
 
-def _kept(error: StoreUnavailableError, submitted: Submitted) -> StoreUnavailableError:
-    """The same for one message that is accepted and cannot go on now; ``error`` itself may be that of others too."""
-    return StoreUnavailableError(
-        error.message,
-        details="The message is kept, and worked on when the store can be used again. There is no need to send it again.",
-        meta={"submissionId": submitted.submission_id, "offset": submitted.offset},
-    )
+def _whereabouts(submitted: Submitted) -> dict[str, str]:
+    return {"submissionId": submitted.submission_id, "offset": submitted.offset}
 
 
 def _stream(call: Call, submitted: Submitted, receive: Receive) -> None:

@@ -97,6 +97,8 @@ async def test_who_waits_for_a_runtime_that_goes_on_is_told_that_the_server_goes
             answer = await waiting.reply()
         assert (answer.status, answer.error) == (503, "draining")
         assert rt.snapshot().pending == 1
+        found = await rt.ref("echo", "me").submission(answer.json["error"]["meta"]["submissionId"])
+        assert found.status == "running"
 
 
 async def test_what_was_not_finished_is_kept_its_caller_told_where_and_answered_after_the_next_start() -> None:
