@@ -25,7 +25,8 @@ WEEK: Final = 7 * 86_400.0
 
 SWEEP_EVERY: Final = 60.0
 AT_ONCE: Final = 1_000
-"""Inputs forgotten in one commit (10 ms), and instances looked at in one read."""
+"""Inputs forgotten in one commit (20 ms), and instances looked at in one read (5 ms). Erasing a thousand in a store of 4.6 GB
+takes 8 s, others waiting 0.15 s at most; one alone 1.7 s."""
 
 HURRY: Final = 0.5
 """Seconds between two sweeps while there is more to forget: 2,000 inputs a second."""
