@@ -100,6 +100,9 @@ class AgentActor(Actor):
             return
         if message.settled or message.host is not None:
             return  # it joined another one's turn
+        if self._host.services.stopping():  # the one before it ended between the wish to stop and the end of its mailbox
+            keep_for_next_start(self._host.services, message)
+            return
         self._host.enter()
         message.begin(self._host.services.clock.now_ms())
         started = asyncio.get_running_loop().time()
