@@ -29,6 +29,11 @@ class Roster:
         """Canonical names, sorted."""
         return tuple(sorted(self._definitions))
 
+    @property
+    def aliases(self) -> tuple[tuple[str, str], ...]:
+        """Earlier names and the names they stand for."""
+        return tuple([(alias, each.name) for each in self._definitions.values() for alias in each.aliases])
+
     def __contains__(self, name: str) -> bool:
         """True for a canonical name."""
         return name in self._definitions

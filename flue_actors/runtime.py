@@ -16,7 +16,7 @@ import msgspec
 
 from flue_actors import context
 from flue_actors.actors import ActorLimits, ActorSystem, SystemSnapshot
-from flue_actors.admission import Admission, Admitted, Sending
+from flue_actors.admission import Admitted, Sending
 from flue_actors.agent_actor import AgentActor
 from flue_actors.agent_ref import DispatchReceipt, IfBusy, SubmissionInfo
 from flue_actors.clock import Clock, SystemClock
@@ -24,25 +24,23 @@ from flue_actors.definition.agent import AgentContext, CreatedAgent, ResolvedAge
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.settings import Settings
-from flue_actors.delivery import Delivery
 from flue_actors.errors import (
     ConfigError,
     DrainingError,
     NotStartedError,
 )
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
+from flue_actors.intake import Intake, left_before
 from flue_actors.memory import memory_store
 from flue_actors.models.limiter import LimiterStatistics
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.registry import ConnectionOptions, ModelRegistry, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
-from flue_actors.receipts import info
 from flue_actors.refs import LocalAgentRef
-from flue_actors.removal import Removal
-from flue_actors.retention import Retention, Sweeper
+from flue_actors.retention import Retention
 from flue_actors.roster import Roster
 from flue_actors.services import Services
-from flue_actors.storage import Rename, Store, StoreStatistics, Submission
+from flue_actors.storage import Store, StoreStatistics
 from flue_actors.streaming import SessionStream
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
@@ -113,10 +111,7 @@ class Runtime:
         self._system = self._make_system()
         self._kinds: set[str] = set()  # names the actor system knows; they outlive a definition
         self._services: Services | None = None
-        self._admission: Admission | None = None
-        self._delivery: Delivery | None = None
-        self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
-        self._sweeper: Sweeper | None = None
+        self._intake: Intake | None = None
         self._loading: asyncio.Task[None] | None = None
         self._shutdown: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(self.settings.stall_warning)
@@ -135,8 +130,8 @@ class Runtime:
             self._system.register(name, lambda address: AgentActor(address, self))
             self._kinds.add(name)
         self._roster = roster
-        if self.state == "running":
-            self._take_up([each for name in roster.names for each in self._parked.pop(name, ())])
+        if self._intake is not None and self.state == "running":
+            self._intake.unpark()
 
     def use_store(self, store: Store) -> None:
         """Keep conversations there; before `start` only.
@@ -192,20 +187,16 @@ class Runtime:
         self._loading = loading = asyncio.ensure_future(self._load_models())
         try:
             await self._system.start()
-            await self._rename(services)
-            left = await self._store.unsettled()
+            left = await left_before(services, self._roster)
             await asyncio.wait([loading], timeout=LOAD_PATIENCE)
             if loading.done():
                 await loading
         except BaseException:
             await self._shut_down()
             raise
-        self._delivery = delivery = Delivery(services, self._system)
-        self._admission = Admission(services, self._instances, delivery.deliver, delivery.stop)
+        self._intake = Intake(services, self._system, self._instances, self._retention, lambda: self._roster)
         self.state = "running"
-        self._take_up(left)
-        self._sweeper = Sweeper(self._retention, services, live=self.live, erase=self.erase)
-        self._sweeper.start()
+        self._intake.begin(left)
 
     def when_loaded(self, then: Callable[[], object]) -> None:
         """Call ``then`` once the models known at the start are loaded; before `start` there is nothing to wait for."""
@@ -227,8 +218,8 @@ class Runtime:
         """
         if self.state == "running":
             self.state = "draining"
-            if self._delivery is not None:
-                self._delivery.close()
+            if self._intake is not None:
+                self._intake.close()
             self._shutdown = asyncio.ensure_future(self._shut_down(timeout))
         elif self.state == "draining" and timeout is not None:
             await self._system.stop(timeout=timeout)
@@ -237,8 +228,8 @@ class Runtime:
 
     async def _shut_down(self, timeout: float | None = None) -> None:
         try:
-            if self._sweeper is not None:
-                await self._sweeper.stop()
+            if self._intake is not None:
+                await self._intake.end()
             if self._loading is not None:
                 self._loading.cancel()
                 await asyncio.wait([self._loading])
@@ -321,8 +312,8 @@ class Runtime:
             agents=self._roster.names,
             instances=len(self._instances),
             pending=self._instances.pending,
-            backlog=0 if self._delivery is None else len(self._delivery.backlog),
-            parked=sum(map(len, self._parked.values())),
+            backlog=0 if self._intake is None else self._intake.waiting,
+            parked=len(self.parked),
             actors=self._system.snapshot(),
             store=self._store.statistics(),
             models=self._models.statistics(),
@@ -331,7 +322,7 @@ class Runtime:
     @property
     def parked(self) -> tuple[SubmissionInfo, ...]:
         """Accepted inputs of agents that are not defined any more. They wait: `redefine` with the agent takes them up."""
-        return tuple([info(each) for parked in self._parked.values() for each in parked])
+        return () if self._intake is None else self._intake.parked
 
     # -- what refs and actors need --------------------------------------------------------------------------------
 
@@ -361,8 +352,8 @@ class Runtime:
 
     def worked(self, seconds: float) -> None:
         """An input took this long: Retry-After is estimated from it."""
-        if self._admission is not None:
-            self._admission.worked(seconds)
+        if self._intake is not None:
+            self._intake.worked(seconds)
 
     async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `Admission.admit`.
@@ -370,37 +361,26 @@ class Runtime:
         Raises:
             NotStartedError, DrainingError: The runtime takes no work.
         """
-        admission, _ = self._at_work()
         newest = self._resolved.get(key.agent)
         if newest is not None:
             lane = newest.concurrency == "session"
             how = msgspec.structs.replace(how, lane=lane, max_queued=newest.max_queued)
-        return await admission.admit(key, session, given, how)
+        return await self._at_work().admit(key, session, given, how)
 
     async def abort(self, targets: Sequence[Pending], reason: str) -> int:
-        """Have these aborted; see `Delivery.abort`.
-
-        Raises:
-            NotStartedError, DrainingError: The runtime takes no work.
-        """
-        _, delivery = self._at_work()
-        return await delivery.abort(targets, reason)
+        """Have these aborted; see `Delivery.abort`. Raises NotStartedError, DrainingError."""
+        return await self._at_work().abort(targets, reason)
 
     async def erase(self, key: AgentKey, session: str | None = None) -> None:
-        """Remove a session or an instance; see `Removal.erase`.
+        """Remove a session or an instance; see `Removal.erase`. Raises NotStartedError, DrainingError."""
+        await self._at_work().erase(key, session)
 
-        Raises:
-            NotStartedError, DrainingError: The runtime takes no work.
-        """
-        admission, delivery = self._at_work()
-        await Removal(self.services, self._instances, admission, delivery).erase(key, session)
-
-    def _at_work(self) -> tuple[Admission, Delivery]:
-        if self._admission is None or self._delivery is None:
+    def _at_work(self) -> Intake:
+        if self._intake is None:
             raise NotStartedError
         if self.state != "running":
             raise DrainingError(retry_after=self.settings.drain_timeout)
-        return self._admission, self._delivery
+        return self._intake
 
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input.
@@ -451,28 +431,6 @@ class Runtime:
             stopping=lambda: self.draining,
             shared_texts=set(),
         )
-
-    async def _rename(self, services: Services) -> None:
-        """What instances had under an alias is theirs under their agent's name."""
-        renames = [Rename(old=old, new=each.name) for each in self.agents for old in each.aliases]
-        if renames:
-            await services.store.commit(services.fence, *renames)
-
-    def _take_up(self, left: Sequence[Submission]) -> None:
-        """Work on what was accepted and is not settled, in the order of its acceptance."""
-        assert self._admission is not None
-        assert self._delivery is not None
-        here: list[Pending] = []
-        for submission in sorted(left, key=lambda each: each.attempt == 0):  # what was begun holds its session
-            if submission.key.agent in self._roster:
-                here.append(self._admission.resume(submission))
-            else:
-                self._parked.setdefault(submission.key.agent, []).append(submission)
-        for agent, parked in self._parked.items():
-            logger.warning('%d inputs wait: there is no agent "%s" any more', len(parked), agent)
-        if here:
-            logger.warning("an earlier process left %d inputs; they are worked on now", len(here))
-        self._delivery.backlog.hold(here)
 
     async def _load_models(self) -> None:
         """Load what the models known by now need: the first input would wait a second for it."""

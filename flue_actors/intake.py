@@ -1,0 +1,112 @@
+"""Everything that takes work in and puts it away while a runtime runs: admission, delivery, removal, what was left before."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from flue_actors.actors import ActorSystem
+from flue_actors.admission import Admission, Admitted, Sending
+from flue_actors.agent_ref import SubmissionInfo
+from flue_actors.delivery import Delivery
+from flue_actors.ids import AgentKey
+from flue_actors.receipts import info
+from flue_actors.removal import Removal
+from flue_actors.retention import Retention, Sweeper
+from flue_actors.roster import Roster
+from flue_actors.services import Services
+from flue_actors.storage import Rename, Submission
+from flue_actors.submissions import Input, LiveInstances, Pending
+
+logger = logging.getLogger("flue_actors.runtime")
+
+
+class Intake:
+    """Of one runtime, from its start to its stop.
+
+    Args:
+        roster: The agents there are now.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        system: ActorSystem,
+        instances: LiveInstances,
+        retention: Retention,
+        roster: Callable[[], Roster],
+    ) -> None:
+        self._roster = roster
+        self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
+        self._delivery = Delivery(services, system)
+        self._admission = Admission(services, instances, self._delivery.deliver, self._delivery.stop)
+        self._removal = Removal(services, instances, self._admission, self._delivery)
+        self._sweeper = Sweeper(retention, services, live=instances.get, erase=self._removal.erase)
+
+    @property
+    def waiting(self) -> int:
+        """How many instances have not begun with what an earlier process left."""
+        return len(self._delivery.backlog)
+
+    @property
+    def parked(self) -> tuple[SubmissionInfo, ...]:
+        """Accepted inputs of agents that are not defined any more."""
+        return tuple([info(each) for parked in self._parked.values() for each in parked])
+
+    def begin(self, left: Sequence[Submission]) -> None:
+        """Work on what an earlier process accepted and did not settle, and keep only what is to be kept."""
+        self._take_up(left)
+        self._sweeper.start()
+
+    def unpark(self) -> None:
+        """There are new definitions: take up what waited for them."""
+        names = self._roster().names
+        self._take_up([each for name in names for each in self._parked.pop(name, ())])
+
+    async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
+        """Accept an input; see `Admission.admit`."""
+        return await self._admission.admit(key, session, given, how)
+
+    async def abort(self, targets: Sequence[Pending], reason: str) -> int:
+        """Have these aborted; see `Delivery.abort`."""
+        return await self._delivery.abort(targets, reason)
+
+    async def erase(self, key: AgentKey, session: str | None = None) -> None:
+        """Remove a session or an instance; see `Removal.erase`."""
+        await self._removal.erase(key, session)
+
+    def worked(self, seconds: float) -> None:
+        """An input took this long: Retry-After is estimated from it."""
+        self._admission.worked(seconds)
+
+    def close(self) -> None:
+        """The runtime stops: what has not begun is left to the next start."""
+        self._delivery.close()
+
+    async def end(self) -> None:
+        """Return when nothing is swept any more."""
+        await self._sweeper.stop()
+
+    def _take_up(self, left: Sequence[Submission]) -> None:
+        """In the order of acceptance."""
+        roster, here = self._roster(), list[Pending]()
+        for submission in sorted(left, key=lambda each: each.attempt == 0):  # what was begun holds its session
+            if submission.key.agent in roster:
+                here.append(self._admission.resume(submission))
+            else:
+                self._parked.setdefault(submission.key.agent, []).append(submission)
+        for agent, parked in self._parked.items():
+            logger.warning('%d inputs wait: there is no agent "%s" any more', len(parked), agent)
+        if here:
+            logger.warning("an earlier process left %d inputs; they are worked on now", len(here))
+        self._delivery.backlog.hold(here)
+
+
+async def left_before(services: Services, roster: Roster) -> list[Submission]:
+    """What an earlier process accepted and did not settle. What instances had under an alias is theirs under their name.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
+    renames = [Rename(old=old, new=new) for old, new in roster.aliases]
+    if renames:
+        await services.store.commit(services.fence, *renames)
+    return await services.store.unsettled()
