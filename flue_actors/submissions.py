@@ -106,8 +106,8 @@ class Pending:
 
     @property
     def offset(self) -> str:
-        """Where its session stood when it was accepted."""
-        return f"{self.seq}-0"
+        """Where its session stood when it was accepted: behind what ended the input before it, if that had ended."""
+        return f"{self.seq}-1" if self.seq else "0-0"
 
     @property
     def is_waiting(self) -> bool:

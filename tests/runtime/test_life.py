@@ -115,7 +115,7 @@ async def test_a_sender_who_left_while_it_was_accepted_is_not_kept_as_a_reader()
         live = runtime.live(AgentKey("agent", "u1"))
         assert [row.session for row in await store.unsettled()] == ["busy"]
         assert live is not None
-        assert not live.feed.is_watched(left.id)
+        assert not live.feed.is_watched(left.id, "left")
 
 
 async def test_claims_that_are_not_json_are_the_applications_error_and_nothing_is_admitted() -> None:
