@@ -136,8 +136,8 @@ class Operation:
             record.show(each)
         record.show_end(settled, body, error=reason)
         for member in self._party.members:
-            member.fail(error)
             record.emitter_of(member).emit(events.ErrorEvent, error=shown)
+            member.fail(error)
 
     async def requeue(self) -> bool:
         """Leave it to the next start, with what was streamed of a reply; False when the store does not take it now."""
@@ -281,8 +281,8 @@ class Operation:
             self._end_turn(reply, ())
         record.show_end(settled, body, result=result)
         for member in self._party.members:
-            member.complete(result)
             record.emitter_of(member).emit(events.Idle)
+            member.complete(result)
 
     def _result(self, last: AssistantMessage, stop_reason: str | None) -> PromptResult:
         """The last reply, behind what an interruption had left of it."""

@@ -146,7 +146,7 @@ class SessionStream:
             shown = self._live[0]
             place, last = shown.place, self._place
             if place is not None and place.seq - (place.n == 0) > last.seq:
-                self._upto = place.seq - (place.n == 0)
+                self._upto, self._again = place.seq - (place.n == 0), last.n == 0
                 break
             self._live.popleft()
             if place is None:

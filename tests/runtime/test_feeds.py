@@ -3,7 +3,8 @@
 import asyncio
 
 from flue_actors.events import AgentStart, Event, Idle, TextDelta
-from flue_actors.observing import Feed
+from flue_actors.ids import AgentKey
+from flue_actors.observing import Feed, Feeds
 
 
 def delta(submission: str, number: int) -> Event:
@@ -82,14 +83,43 @@ async def test_a_closed_reader_is_woken_no_more() -> None:
 def test_a_feed_remembers_who_was_watched_also_after_the_reader_left() -> None:
     feed = Feed()
     feed.subscribe("a").close()
-    assert feed.is_watched("a")
-    assert not feed.is_watched("b")
+    assert feed.is_watched("a", "default")
+    assert not feed.is_watched("b", "default")
 
 
 def test_a_settled_submission_is_watched_only_by_who_reads_it_still() -> None:
     feed = Feed()
     reader = feed.subscribe("a")
     feed.forget("a")
-    assert feed.is_watched("a")
+    assert feed.is_watched("a", "default")
     reader.close()
-    assert not feed.is_watched("a")
+    assert not feed.is_watched("a", "default")
+
+
+def test_every_submission_of_a_followed_session_is_watched_to_its_end() -> None:
+    feed = Feed()
+    follower = feed.follow("default")
+    assert feed.is_watched("a", "default")
+    assert not feed.is_watched("b", "another")
+    follower.close()
+    assert feed.is_watched("a", "default")  # its reader may come back for the rest
+
+
+def test_a_follower_that_loses_an_event_of_its_session_lags() -> None:
+    feed = Feed(capacity=2)
+    follower, other = feed.follow("default"), feed.follow("another")
+    for number in range(3):
+        feed.append("a", TextDelta(text=str(number), submission_id="a", session="default", offset=f"1-{number + 1}"))
+    assert follower.lagged
+    assert not other.lagged
+
+
+def test_a_feed_goes_when_nothing_is_under_way_and_nobody_follows() -> None:
+    feeds, key = Feeds(), AgentKey("agent", "u1")
+    feed = feeds.open(key)
+    follower = feed.follow("default")
+    feeds.tidy(key)
+    assert feeds.get(key) is feed
+    follower.close()
+    feeds.tidy(key)
+    assert not len(feeds)
