@@ -184,11 +184,12 @@ class Runtime:
             self.state = "new"
             raise
         self._watchdog.start()
+        patient_until = asyncio.get_running_loop().time() + LOAD_PATIENCE
         self._loading = loading = asyncio.ensure_future(self._load_models())
         try:
             await self._system.start()
             left = await left_before(services, self._roster)
-            await asyncio.wait([loading], timeout=LOAD_PATIENCE)
+            await asyncio.wait([loading], timeout=max(0.0, patient_until - asyncio.get_running_loop().time()))
             if loading.done():
                 await loading
         except BaseException:
