@@ -9,10 +9,13 @@ import shutil
 import statistics
 import subprocess
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from flue_actors.agent_ref import IfBusy
 from flue_actors.storage import Submission
 from tests.faults.book import Book
 from tests.faults.house import CANARY, House, house
@@ -37,11 +40,13 @@ def can_trace() -> bool:
 class Story:
     """One store's processes, their clients, and what has been seen of the store."""
 
-    def __init__(self, home: House, seed: str) -> None:
+    def __init__(self, home: House, seed: str, policies: Sequence[IfBusy] = ("queue",)) -> None:
         self.home = home
         self.book = Book()
         self.rng = random.Random(seed)
-        self.settled: dict[str, Submission] = {}
+        self.rows: dict[str, Submission] = {}
+        self.over = False
+        self._policies = policies
 
     def life(self) -> None:
         """A process that is killed: most often under traffic, now and then while it starts."""
@@ -51,8 +56,7 @@ class Story:
             self.home.kill()
         else:
             self.home.listen()
-            ids = [f"{each}-{len(self.settled) // 100}" for each in IDS]  # histories stay short, so their reading does
-            asyncio.run(talk_until(self._moment, self.home.url, self.book, self.rng, clients=CLIENTS, ids=ids))
+            self._talk(self._moment)
 
     def traced_life(self) -> None:
         """A process that the kernel kills in its n-th write or sync."""
@@ -60,7 +64,11 @@ class Story:
         self.home.start("strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", inject)
         while self.home.url not in self.home.said() and not self.home.ended:
             time.sleep(0.01)
-        asyncio.run(talk_until(self._end, self.home.url, self.book, self.rng, clients=CLIENTS, ids=IDS))
+        self._talk(self._end)
+
+    def _talk(self, moment: Callable[[], Awaitable[None]]) -> None:
+        ids = [f"{each}-{len(self.rows) // 100}" for each in IDS]  # histories stay short, so their reading does
+        asyncio.run(talk_until(moment, self.home.url, self.book, self.rng, CLIENTS, ids, self._policies))
 
     async def _end(self) -> None:
         for _ in range(500):
@@ -88,6 +96,7 @@ class Story:
         self.home.until(lambda: states() == {"idle"}, "work is left")
         taken = time.monotonic() - began
         assert self.home.stop() == 0
+        self.over = True
         return taken
 
     def problems(self) -> list[str]:
@@ -96,11 +105,10 @@ class Story:
         if not file.exists():
             return [f"{sent.token} is lost with the store" for sent in self.book.accepted()]
         seen = asyncio.run(picture_of(file, self.home.folder / "copy"))
-        found = broken_promises(seen, self.book, effects(self.home.effects.read_text().splitlines()), self.settled)
-        self.settled = {row.id: row for row in seen.submissions if row.status == "settled"}
+        done = effects(self.home.effects.read_text().splitlines())
+        found = broken_promises(seen, self.book, done, self.rows, in_turn=self._policies == ("queue",))
+        self.rows = {row.id: row for row in seen.submissions}
         return found + (unfinished(seen) if self.over else [])
-
-    over = False
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
@@ -115,11 +123,10 @@ def test_no_promise_is_broken_by_kills(tmp_path: Path, record_property: Figures)
                 story.life()
                 assert story.problems() == [], f"seed {SEED}, chapter {chapter}, life {life}"
             taken.append(story.last_life())
-            story.over = True
             assert story.problems() == [], f"seed {SEED}, chapter {chapter}, the end"
             accepted += len(story.book.accepted())
-            interrupted += sum(row.attempt > 1 for row in story.settled.values())
-            aborted += sum(row.outcome == "aborted" for row in story.settled.values())
+            interrupted += sum(row.attempt > 1 for row in story.rows.values())
+            aborted += sum(row.outcome == "aborted" for row in story.rows.values())
             assert CANARY not in home.log.read_text()
             assert "Traceback" not in home.log.read_text()
     record_property(
@@ -133,6 +140,20 @@ def test_no_promise_is_broken_by_kills(tmp_path: Path, record_property: Figures)
 
 
 @whole_only
+@pytest.mark.timeout(300)
+def test_no_promise_is_broken_by_kills_whatever_is_to_become_of_who_is_busy(tmp_path: Path) -> None:
+    with house(tmp_path / "house") as home:
+        story = Story(home, str(SEED), get_args(IfBusy))
+        for life in range(KILLS // 5):
+            story.life()
+            assert story.problems() == [], f"seed {SEED}, life {life}"
+        story.last_life()
+        assert story.problems() == [], f"seed {SEED}, the end"
+        assert {row.outcome for row in story.rows.values()} == {"completed", "aborted"}
+        assert any(row.host for row in story.rows.values())
+
+
+@whole_only
 @pytest.mark.skipif(not can_trace(), reason="strace is not here, or may not trace")
 @pytest.mark.timeout(300)
 def test_no_promise_is_broken_by_kills_in_system_calls(tmp_path: Path) -> None:
@@ -142,6 +163,5 @@ def test_no_promise_is_broken_by_kills_in_system_calls(tmp_path: Path) -> None:
             story.traced_life()
             assert story.problems() == [], f"seed {SEED}, life {life}"
         story.last_life()
-        story.over = True
         assert story.problems() == [], f"seed {SEED}, the end"
         assert story.book.accepted()

@@ -4,12 +4,13 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 
+from flue_actors.agent_ref import IfBusy
 from tests.faults.book import Book, Sent
 from tests.faults.house import CANARY
 
@@ -33,13 +34,20 @@ class Client:
     """Sends one input after another, each over a transport and to an instance drawn at random."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, book: Book, rng: random.Random, ids: list[str]
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        book: Book,
+        rng: random.Random,
+        ids: Sequence[str],
+        policies: Sequence[IfBusy],
     ) -> None:
         self._session = session
         self._url = url
         self._book = book
         self._rng = rng
         self._ids = ids
+        self._policies = policies
         self._transports: dict[str, Callable[[str, Sent], Awaitable[None]]] = {
             "http": self._http,
             "stream": self._stream,
@@ -65,7 +73,7 @@ class Client:
                 await asyncio.sleep(self._rng.uniform(0, 0.1))  # others wait for an answer
 
     async def _http(self, message: str, sent: Sent) -> None:
-        async with self._session.post(self._path(sent), json={"message": message}) as response:
+        async with self._session.post(self._path(sent), json=self._body(message)) as response:
             body = await response.json()
             if response.status == 200:
                 sent.told = time.monotonic()
@@ -75,7 +83,7 @@ class Client:
 
     async def _stream(self, message: str, sent: Sent) -> None:
         accept = {"accept": "text/event-stream"}
-        async with self._session.post(self._path(sent), json={"message": message}, headers=accept) as response:
+        async with self._session.post(self._path(sent), json=self._body(message), headers=accept) as response:
             if response.status != 200:
                 sent.refused = await response.text()
                 return
@@ -86,7 +94,7 @@ class Client:
 
     async def _socket(self, message: str, sent: Sent) -> None:
         async with self._session.ws_connect(self._path(sent)) as socket:
-            await socket.send_json({"version": 1, "type": "prompt", "requestId": "1", "message": message})
+            await socket.send_json({"version": 1, "type": "prompt", "requestId": "1", **self._body(message)})
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     return
@@ -109,7 +117,7 @@ class Client:
 
     async def _receipt(self, message: str, sent: Sent) -> None:
         later = {"prefer": "respond-async"}
-        async with self._session.post(self._path(sent), json={"message": message}, headers=later) as response:
+        async with self._session.post(self._path(sent), json=self._body(message), headers=later) as response:
             if response.status == 202:
                 sent.told = time.monotonic()
             else:
@@ -127,17 +135,26 @@ class Client:
         elif event["type"] == "error":
             sent.refused = str(event["error"])
 
+    def _body(self, message: str) -> dict[str, str]:
+        return {"message": message, "ifBusy": self._rng.choice(self._policies)}
+
     def _path(self, sent: Sent) -> str:
         return f"{self._url}/agents/{sent.instance}"
 
 
 async def talk_until(
-    moment: Callable[[], Awaitable[None]], url: str, book: Book, rng: random.Random, *, clients: int, ids: list[str]
+    moment: Callable[[], Awaitable[None]],
+    url: str,
+    book: Book,
+    rng: random.Random,
+    clients: int,
+    ids: Sequence[str],
+    policies: Sequence[IfBusy],
 ) -> None:
     """Let clients talk to the server; ``moment`` returns when it has been killed."""
     async with aiohttp.ClientSession(headers=HEADERS, timeout=aiohttp.ClientTimeout(total=60)) as session:
         talking = [
-            asyncio.create_task(Client(session, url, book, random.Random(rng.random()), ids).talk())
+            asyncio.create_task(Client(session, url, book, random.Random(rng.random()), ids, policies).talk())
             for _ in range(clients)
         ]
         await moment()

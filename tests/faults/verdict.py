@@ -40,31 +40,33 @@ def effects(lines: Iterable[str]) -> list[Effect]:
 
 
 def broken_promises(
-    picture: Picture, book: Book, done: Sequence[Effect], settled_before: dict[str, Submission]
+    picture: Picture, book: Book, done: Sequence[Effect], before: dict[str, Submission], *, in_turn: bool = True
 ) -> list[str]:
     """What is wrong at a moment when no process runs.
 
     Args:
         done: Executions of tools so far.
-        settled_before: Inputs that had their outcome earlier, as they were then.
+        before: Every input as it was at an earlier such moment.
+        in_turn: All inputs were sent to wait their turn: each has a reply of its own, in the order of acceptance.
     """
     return [
         *_acceptance(picture, book),
-        *_outcomes(picture, settled_before),
-        *_order(picture, book),
+        *_outcomes(picture, before),
+        *(_order(picture, book) if in_turn else ()),
         *_aborts(picture, book),
         *_histories(picture),
-        *_recomputed(picture),
+        *(_recomputed(picture) if in_turn else _joined(picture)),
         *_executions(done),
     ]
 
 
 def unfinished(picture: Picture) -> list[str]:
-    """What is left when all work should be done."""
+    """What is left when all work should be done: nothing fails, and only what somebody wanted aborted is."""
+    unwanted = {each.id for each in picture.submissions if each.abort is not None}
     return [
-        f"{each.id} ({token_of(each.payload)}) is {each.status} {each.outcome or ''}, {each.error!r}"
+        f"{each.id} ({token_of(each.payload)}) is {each.status} {each.outcome or ''}, {each.error!r}, host {each.host}"
         for each in picture.submissions
-        if each.outcome != ("completed" if each.abort is None else "aborted")
+        if each.outcome != "completed" and not (each.outcome == "aborted" and unwanted & {each.id, each.host})
     ]
 
 
@@ -104,18 +106,33 @@ def _recomputed(picture: Picture) -> Iterator[str]:
             yield f"{row.id} is {row.outcome or row.status} and has {answers[row.id]} last replies"
 
 
+def _joined(picture: Picture) -> Iterator[str]:
+    """Who joined the turn of another has its outcome."""
+    rows = {row.id: row for row in picture.submissions}
+    for row in picture.submissions:
+        host = rows.get(row.host or "")
+        if host is not None and (row.outcome, row.result) != (host.outcome, host.result):
+            yield f"{row.id} is {row.outcome or row.status}, and its host {host.id} is {host.outcome or host.status}"
+
+
 def _text(row: Submission) -> str | None:
     return None if row.result is None else _result(row.result).text
 
 
-def _outcomes(picture: Picture, settled_before: dict[str, Submission]) -> Iterator[str]:
+def _outcomes(picture: Picture, before: dict[str, Submission]) -> Iterator[str]:
     rows = {row.id: row for row in picture.submissions}
-    for id, before in settled_before.items():
-        if rows.get(id) != before:
-            yield f"{id} was settled {before.outcome}, and is another now"
+    for id, earlier in before.items():
+        now = rows.get(id)
+        if now is None:
+            yield f"{id} was {earlier.status}, and is gone"
+        elif earlier.status == "settled" and now != earlier:
+            yield f"{id} was settled {earlier.outcome}, and is another now"
+        elif earlier.abort is not None and now.outcome not in {None, "aborted", earlier.outcome}:
+            yield f"{id} was to be aborted when the process died, and is {now.outcome}"
     marks = Counter(e.submission_id for entries in picture.sessions.values() for e in entries if e.kind == "settled")
     for row in picture.submissions:
-        if marks[row.id] != (row.status == "settled"):
+        settled = row.status == "settled"
+        if marks[row.id] > settled or (row.attempt > 0 and marks[row.id] != settled):  # what never began may lack it
             yield f"{row.id} is {row.status} and has {marks[row.id]} outcomes in its history"
 
 
