@@ -145,3 +145,17 @@ def test_a_second_signal_also_ends_what_does_not_end_when_it_is_cancelled(projec
         server.process.wait(10)
         assert time.monotonic() - began < 4
     assert "Traceback" not in "".join(server.output)
+
+
+def test_what_was_cut_off_is_answered_after_the_next_start(project: Path) -> None:
+    with served(project, env={"FLUE_DRAIN_TIMEOUT": "0.1"}) as server, ThreadPoolExecutor() as pool:
+        cut_off = pool.submit(server.prompt, "joke-teller", "me", "wait 1.5")
+        until(lambda: server.request("GET", "/agents/joke-teller/me/status").body["state"] == "running")
+        server.process.send_signal(signal.SIGTERM)
+        place = cut_off.result(20).body["error"]["meta"]["submissionId"]
+        assert server.process.wait(10) == 0
+    with served(project) as server:
+        found = server.request("GET", f"/agents/joke-teller/me/submissions/{place}?wait=30")
+        entries = server.request("GET", "/agents/joke-teller/me/sessions/default").body["entries"]
+    assert (found.status, found.body["outcome"], found.body["attempts"]) == (200, "completed", 2)
+    assert [entry["message"]["role"] for entry in entries].count("user") == 1
