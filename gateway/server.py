@@ -1,9 +1,10 @@
 """uvicorn in this process, with our two protocols, one deadline sweep, and a shutdown that loses nothing.
 
 Stopping: new work is refused with 503 (the port stays open, so that clients are told and probes see it), idle sockets
-get 1001, what runs may finish within the drain timeout, event streams still open get a last `error` event, and only
-then the port is closed and the application's lifespan ends. A second signal: what runs is cancelled, and all of this
-takes two seconds at most.
+get 1001, what runs may finish within the drain timeout, and what does not is left to the next start: whoever waits for
+it or watches it is told where it is found again. Event streams still open get a last `error` event, and only then the
+port is closed and the application's lifespan ends. A second signal: what runs is cancelled, and all of this takes two
+seconds at most.
 """
 
 import asyncio
@@ -111,7 +112,7 @@ class GatewayServer(uvicorn.Server):
             self._on_draining(self._gateway.runtime.snapshot().actors.running, patience)
         if self._owns_runtime:
             await self._stop_runtime()
-            await self._until(self._nobody_waits, CLOSING_SECONDS)  # every input has its outcome; it only has to leave
+            await self._until(self._nobody_waits, CLOSING_SECONDS)  # everybody has an answer; it only has to leave
         else:
             await self._until(lambda: self._nobody_waits() or self.force_exit, patience)
         self._gateway.end_streams()
@@ -138,7 +139,7 @@ class GatewayServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def _stop_runtime(self) -> None:
-        """Within its drain timeout work finishes; what does not is settled, so that whoever waits for it is told."""
+        """Within its drain timeout work finishes; what does not is left to the next start, and whoever waits is told."""
         loop = asyncio.get_running_loop()
         runtime = self._gateway.runtime
         stopping = loop.create_task(runtime.stop())
