@@ -130,6 +130,16 @@ _ALL: Final = (
         once=True,
     ),
     Benchmark(
+        name="stalled_subscriber",
+        says="a turn and its other subscribers while one stalls, in interleaved pairs; the server's longest loop stall",
+        goals={
+            "turn_ratio": Goal(at_most=1.25),
+            "delay_p99_ratio": Goal(at_most=1.25),
+            "longest_stall_ms": Goal(at_most=20),
+        },
+        once=True,
+    ),
+    Benchmark(
         name="prompt_cache",
         says="share of a 50-turn session's input read from the prompt cache, with a restart in the middle",
         goals={"read_from_cache_share": Goal(at_least=0.95)},
