@@ -56,11 +56,14 @@ async def _pairs(pairs: int, deltas: int) -> dict[str, float]:
 
     server = asyncio.ensure_future(serve(runtime, port=port, on_listening=heard, signals=False))
     await listening.wait()
-    plain, beside, stalls = list[Turn](), list[Turn](), list[float]()
+    plain, beside = list[Turn](), list[Turn]()
+    alone, stalls = list[float](), list[float]()
     try:
         await _turn(port, "warm", stalled=False)
         for number in range(pairs):
-            plain.append((await _turn(port, f"plain-{number}", stalled=False))[0])
+            turn, longest = await _turn(port, f"plain-{number}", stalled=False)
+            plain.append(turn)
+            alone.append(longest)
             turn, longest = await _turn(port, f"stalled-{number}", stalled=True)
             beside.append(turn)
             stalls.append(longest)
@@ -74,6 +77,7 @@ async def _pairs(pairs: int, deltas: int) -> dict[str, float]:
         "turn_ratio": median(after.turn_ms / before.turn_ms for before, after in each),
         "delay_p99_ratio": median(after.delay_p99_ms / before.delay_p99_ms for before, after in each),
         "longest_stall_ms": median(stalls),
+        "longest_stall_without_ms": median(alone),
     }
 
 
