@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flue_actors.conversation.entries import is_message, is_private, read_message
+from flue_actors.storage import Entry
 from tests.faults.book import token_of
 from tests.faults.house import House, house
 from tests.faults.load import Caller, Load
@@ -54,10 +56,15 @@ def missed(caller: Caller, seen: Picture) -> Iterator[str]:
         yield f"{caller.token} saw events twice, or in another order: {caller.offsets}"
     (row,) = [each for each in seen.submissions if token_of(each.payload) == caller.token]
     entries = seen.sessions[row.key, row.session]
-    stored = [f"{entry.seq}-0" for entry in entries if entry.submission_id == row.id]
+    stored = [f"{entry.seq}-0" for entry in entries if entry.submission_id == row.id and not hidden(entry)]
     lacking = [each for each in stored if place(each) > place(caller.offsets[0]) and each not in caller.offsets]
     if lacking:
         yield f"{caller.token} saw {caller.offsets}, and not {lacking}"
+
+
+def hidden(entry: Entry) -> bool:
+    """True for what only the model is told."""
+    return is_message(entry) and is_private(read_message(entry))
 
 
 def place(offset: str) -> tuple[int, ...]:
