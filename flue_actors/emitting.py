@@ -88,11 +88,15 @@ class Emitter:
     def emit(self, kind: type[E], /, *, durable: int | None = None, **fields: Any) -> None:
         """Emit one event. ``durable`` is the seq of the entry it was committed with."""
         position = self._position
-        offset = position.ephemeral() if durable is None else position.durable(durable)
+        if durable is None:
+            position.n += 1
+        else:
+            position.durable(durable)
         index = self._index
         self._index += 1
         if not self._observers and not self._feed.is_watched(self._submission_id, self._session):
             return  # nobody looks: an event costs 4 us, and a plain prompt has 13 of them
+        offset = str(position) if durable is None else f"{durable}-0"
         event = kind(**self._correlation, **fields, event_index=index, offset=offset, timestamp=self._now())
         self.publish(event)  # pyright: ignore[reportArgumentType]  # every kind passed in is a member of Event
 

@@ -1,21 +1,27 @@
 """A timeout that starts anew whenever something happens."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 
 class IdleTimeout:
-    """``async with IdleTimeout(120) as idle``: TimeoutError when `touch` was not called for that many seconds.
+    """``async with IdleTimeout(120, every=1, tick=save) as idle``: TimeoutError when `touch` was not called for so long.
 
-    `touch` only notes the time (60 ns); one timer per window looks at it. Re-arming `asyncio.timeout` at every delta
-    would cost 3.5 us each.
+    `touch` only notes the time (60 ns); a timer looks at it now and then, and calls ``tick`` each time. Re-arming
+    `asyncio.timeout` at every delta would cost 3.5 us each.
+
+    Args:
+        every: Seconds between two looks.
     """
 
-    __slots__ = ("_last", "_loop", "_scope", "_seconds", "_timer")
+    __slots__ = ("_every", "_last", "_loop", "_scope", "_seconds", "_tick", "_timer")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, every: float, tick: Callable[[], object]) -> None:
         self._seconds = seconds
+        self._every = every
+        self._tick = tick
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._scope = asyncio.timeout(None)
@@ -27,7 +33,7 @@ class IdleTimeout:
 
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
-        self._timer = self._loop.call_later(self._seconds, self._check)
+        self._timer = self._loop.call_later(min(self._every, self._seconds), self._check)
         return self
 
     async def __aexit__(
@@ -38,8 +44,9 @@ class IdleTimeout:
         return await self._scope.__aexit__(kind, error, trace)
 
     def _check(self) -> None:
-        due = self._last + self._seconds
-        if self._loop.time() >= due:
-            self._scope.reschedule(self._loop.time())
+        self._tick()
+        due, now = self._last + self._seconds, self._loop.time()
+        if now >= due:
+            self._scope.reschedule(now)
         else:
-            self._timer = self._loop.call_at(due, self._check)
+            self._timer = self._loop.call_at(min(due, now + self._every), self._check)

@@ -137,7 +137,6 @@ class ModelCall:
                 self._close(partial, "error")
                 raise
             finally:
-                partial.close()
                 self._emitter.streaming(None)
             await self._pause(delay, partial)
             attempt += 1
@@ -150,7 +149,10 @@ class ModelCall:
         seconds = self._services.settings.stream_idle_timeout
         async with self._resolved.limiter.slot(self._tenant, background=self._background):
             try:
-                async with IdleTimeout(seconds) as idle, aclosing(self._resolved.client.stream(request)) as stream:
+                async with (
+                    IdleTimeout(seconds, every=JOURNAL_SECONDS, tick=partial.save) as idle,
+                    aclosing(self._resolved.client.stream(request)) as stream,
+                ):
                     async for event in stream:
                         idle.touch()
                         if isinstance(event, TextDelta) and not event.text:
@@ -274,7 +276,7 @@ def turn_account(message: AssistantMessage, started: float, ended: float) -> dic
 class _Partial:
     """What one try has streamed so far, and how much of it is in the journal."""
 
-    __slots__ = ("_journal", "_saved", "_timer", "_unsaved", "begun", "pieces", "text", "turn_id")
+    __slots__ = ("_journal", "_saved", "_unsaved", "begun", "pieces", "text", "turn_id")
 
     def __init__(self, turn_id: str, journal: Journal) -> None:
         self.turn_id = turn_id
@@ -284,7 +286,6 @@ class _Partial:
         self._saved = 0  # how much of `text` they hold
         self._unsaved = 0  # bytes of it that are not
         self._journal = journal
-        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, text: str) -> None:
         """More of the reply."""
@@ -292,18 +293,9 @@ class _Partial:
         self._unsaved += len(text.encode())
         if self._unsaved >= JOURNAL_BYTES:
             self.save()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(JOURNAL_SECONDS, self.save)
-
-    def close(self) -> None:
-        """It ended, one way or another."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def save(self) -> None:
-        """Journal what is not yet."""
-        self.close()
+        """Journal what is not yet. Called every second."""
         if not self._unsaved:
             return
         text = "".join(self.text[self._saved :])

@@ -44,7 +44,7 @@ def place_of(offset: str | UnsetType) -> Place | None:
 
 
 class Position:
-    """Where a session's event order stands: the last durable entry, and ephemeral events since."""
+    """Where a session's event order stands: the last durable entry, and how many ephemeral events since (``n``)."""
 
     __slots__ = ("n", "seq")
 
@@ -60,14 +60,8 @@ class Position:
         """Of the last event."""
         return Place(self.seq, self.n)
 
-    def durable(self, seq: int) -> str:
-        """The offset of the event that was committed with entry ``seq``."""
+    def durable(self, seq: int) -> None:
+        """What comes stands behind entry ``seq``."""
         if seq != self.seq:
             self.seq = seq
             self.n = 0
-        return f"{seq}-0"
-
-    def ephemeral(self) -> str:
-        """The offset of the next event that is not stored."""
-        self.n += 1
-        return f"{self.seq}-{self.n}"
