@@ -196,7 +196,7 @@ class Operation:
         signal: list[Entry] = []
         if body.kept:
             signal = [record.signal(continued_signal(self._submission.id, now))]
-        elif not calls and self._session.transcript.ends_in_a_reply:
+        elif not calls and self._past.finished is None and self._session.transcript.ends_in_a_reply:
             signal = [record.signal(unanswered_signal(self._submission.id, now))]
         claims: list[Op] = [self._party.claim(each, agent, now) for each in self._party.members]
         record.claimed = True

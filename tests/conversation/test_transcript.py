@@ -1,8 +1,16 @@
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flue_actors.conversation.transcript import Transcript
-from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, tool_calls_of
+from flue_actors.messages import (
+    AssistantMessage,
+    Message,
+    TextContent,
+    ThinkingContent,
+    ToolResultMessage,
+    tool_calls_of,
+)
 from tests.conversation.build import reply, result, user
 
 
@@ -23,8 +31,31 @@ def test_results_are_shown_in_the_order_of_the_calls() -> None:
     assert transcript.context()[2:] == (result("1", "a"), result("2", "b"))
 
 
-def test_failed_and_aborted_replies_are_left_out() -> None:
-    assert Transcript([user(), reply(stop="error"), reply(stop="aborted")]).context() == (user(),)
+def test_failed_replies_are_left_out() -> None:
+    assert Transcript([user(), reply(stop="error")]).context() == (user(),)
+
+
+def test_of_a_reply_that_was_cut_off_its_text_counts() -> None:
+    thought = (ThinkingContent(thinking="hm"), TextContent(text="half"), TextContent(text=" "))
+    cut = msgspec.structs.replace(reply(stop="aborted"), content=thought)
+    (_, shown) = Transcript([user(), cut]).context()
+    assert shown == msgspec.structs.replace(cut, content=(TextContent(text="half"),))
+
+
+def test_a_reply_that_was_cut_off_before_its_first_word_is_left_out() -> None:
+    assert Transcript([user(), reply(" ", stop="aborted")]).context() == (user(),)
+
+
+def test_a_cut_off_reply_never_waits_for_results() -> None:
+    transcript = Transcript([user(), reply("half", "1", stop="aborted")])
+    assert transcript.unanswered() == ()
+    assert transcript.ends_in_a_reply
+
+
+def test_a_tool_is_known_by_a_result_that_was_no_error() -> None:
+    failed = msgspec.structs.replace(result("1"), is_error=True)
+    assert not Transcript([user(), reply("", "1"), failed]).answered("add")
+    assert Transcript([user(), reply("", "1"), result("1")]).answered("add")
 
 
 def test_an_empty_reply_is_left_out() -> None:
@@ -51,7 +82,9 @@ _ids = st.sampled_from(["1", "2", "3"])
 _messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(user),
     st.builds(
-        lambda ids, stop: reply("", *ids, stop=stop), st.lists(_ids, unique=True), st.sampled_from([None, "error"])
+        lambda ids, stop: reply("", *ids, stop=stop),
+        st.lists(_ids, unique=True),
+        st.sampled_from([None, "error", "aborted"]),
     ),
     st.builds(result, _ids),
 )

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from flue_actors import create_agent, sqlite
-from flue_actors.messages import SignalMessage, UserMessage, text_of
+from flue_actors.messages import AssistantMessage, SignalMessage, UserMessage, text_of
 from tests.runtime.support import running
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
@@ -29,7 +29,7 @@ asyncio.run(main())
 """
 
 
-async def test_after_a_kill_the_cut_off_turn_is_settled_and_what_waited_is_worked_on(tmp_path: Path) -> None:
+async def test_after_a_kill_the_cut_off_turn_goes_on_and_what_waited_is_worked_on(tmp_path: Path) -> None:
     file = tmp_path / "x.db"
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(file)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -42,10 +42,10 @@ async def test_after_a_kill_the_cut_off_turn_is_settled_and_what_waited_is_worke
         messages = [entry.message for entry in await ref.history()]
         row = await store.submission(dispatched)
     assert [text_of(each) for each in messages if isinstance(each, UserMessage)] == ["first", "second", "last"]
-    assert [each.type for each in messages if isinstance(each, SignalMessage)] == [
-        "submission_interrupted",
-        "dispatch_input",
-    ]
+    told = [each.type for each in messages if isinstance(each, SignalMessage)]
+    assert told in (["dispatch_input"], ["stream_interrupted", "dispatch_input"])  # a piece is kept every second
     assert row is not None
     assert row.outcome == "completed"
-    assert answer.text == "echo: last (7 messages)"
+    replies = [text_of(each) for each in messages if isinstance(each, AssistantMessage)]
+    assert replies[0].startswith("echo: first") or told[0] == "stream_interrupted"
+    assert answer.text == f"echo: last ({len(messages) - 1} messages)"

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from flue_actors import create_agent, memory_store
-from flue_actors.errors import StoreUnavailableError
-from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle, Store
-from tests.runtime.support import kinds, running, watch
+from flue_actors import Durability, create_agent, memory_store, tool
+from flue_actors.errors import DeadlineExceededError, StoreUnavailableError
+from flue_actors.messages import ToolCall
+from flue_actors.models.scripted import ScriptedModel
+from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle
+from tests.runtime.support import kinds, running, virtual_time, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
 
@@ -50,25 +53,86 @@ async def test_an_input_that_cannot_be_recorded_is_refused_whole(store: Any) -> 
         assert "(1 messages)" in (await runtime.ref("agent", "u1").prompt("hello")).text
 
 
+@virtual_time
 @pytest.mark.parametrize("refused", [Append, Settle])
-async def test_a_write_refused_in_the_middle_fails_that_input_by_name_and_the_next_one_works(
+async def test_who_waits_is_told_at_once_and_the_input_goes_on_when_the_store_does(
     store: Any, refused: type[Any]
 ) -> None:
     async with running(ECHO, store=store) as runtime:
         ref = runtime.ref("agent", "u1")
-        await ref.prompt("before")
         store.refused = refused
+        pending = await ref.submit("hello")
         with pytest.raises(StoreUnavailableError):
-            await ref.prompt("hello")
+            await pending.result()
+        assert (await ref.status()).state == "running"
         store.refused = None
-        answer = await ref.prompt("after")
-        # What is in memory is what is stored: the refused input's message is there only if its own write was taken.
-        expected = {Append: "(3 messages)", Settle: "(4 messages)"}[refused]
-        assert expected in answer.text
-        assert (await ref.status()).state == "idle"
+        assert (await pending.result()).text == "echo: hello (1 messages)"
+        assert "(3 messages)" in (await ref.prompt("after")).text
 
 
-async def test_the_feed_of_a_refused_write_ends_with_an_error(store: Store) -> None:
+@virtual_time
+async def test_a_turn_that_the_store_holds_up_asks_the_model_and_its_tools_once(store: Any) -> None:
+    ran: list[str] = []
+
+    @tool
+    async def note() -> str:
+        """Take a note."""
+        ran.append("note")
+        store.refused = Append
+        asyncio.get_running_loop().call_later(20, heal)
+        return "noted"
+
+    def heal() -> None:
+        store.refused = None
+
+    model = ScriptedModel([ToolCall(id="1", name="note", arguments={}), "done"])
+    async with running(create_agent(model=model, instructions="", tools=[note]), store=store) as runtime:
+        seen = await watch(runtime.ref("agent", "u1"), "hello")
+    assert kinds(seen)[-1] == "idle"
+    assert (ran, len(model.requests)) == (["note"], 2)
+
+
+@virtual_time
+async def test_a_turn_waits_for_the_store_no_longer_than_its_time_budget(store: Any) -> None:
+    agent = create_agent(model="scripted/echo", instructions="", durability=Durability(timeout=60))
+    async with running(agent, store=store) as runtime:
+        store.refused = Append
+        pending = await runtime.ref("agent", "u1").submit("hello")
+        await asyncio.sleep(100)
+        store.refused = None
+        with pytest.raises(DeadlineExceededError):
+            await runtime.ref("agent", "u1").wait(pending)
+
+
+@virtual_time
+async def test_the_store_is_asked_again_less_and_less_often(store: Any) -> None:
+    tries: list[float] = []
+
+    class Counting(FullStore):
+        def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
+            if any(isinstance(op, Settle) for op in ops):
+                tries.append(asyncio.get_running_loop().time())
+            return super().commit(fence, *ops)
+
+    counting: Any = Counting()
+    async with running(ECHO, store=counting) as runtime:
+        counting.refused = Settle
+        pending = await runtime.ref("agent", "u1").submit("hello")
+        await asyncio.sleep(20)
+        counting.refused = None
+        await pending.result()
+    pauses = [round(later - earlier, 1) for earlier, later in pairwise(tries)]
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+
+
+@virtual_time
+async def test_reads_go_on_while_the_store_takes_no_writes(store: Any) -> None:
     async with running(ECHO, store=store) as runtime:
-        store.refused = Settle  # type: ignore[attr-defined]
-        assert kinds(await watch(runtime.ref("agent", "u1"), "hello"))[-1] == "error"
+        ref = runtime.ref("agent", "u1")
+        receipt = await ref.dispatch("hello")
+        await ref.wait(receipt)
+        store.refused = Admit
+        with pytest.raises(StoreUnavailableError):
+            await ref.dispatch("more")
+        assert len(await ref.history()) == 2
+        assert (await ref.submission(receipt.submission_id)).outcome == "completed"
