@@ -9,6 +9,14 @@ from flue_actors.agent_ref import IfBusy
 
 INSTANCES: Final = 3
 POLICIES: Final[tuple[IfBusy, ...]] = ("queue", "reject", "interrupt", "steer", "merge", "supersede")
+MIXES: Final[tuple[tuple[IfBusy, ...], ...]] = (
+    ("queue",),
+    ("queue",),
+    ("queue", "reject"),
+    ("queue", "interrupt"),
+    POLICIES,
+    POLICIES,
+)
 CRASH_AT: Final = ("commit", "written", "tool", "delta")
 
 CrashAt = Literal["commit", "written", "tool", "delta", "now"]
@@ -45,6 +53,13 @@ class Erase(msgspec.Struct, frozen=True, kw_only=True):
     session: int | None = None
 
 
+class Follow(msgspec.Struct, frozen=True, kw_only=True):
+    """A client follows a session's events from its beginning on, over every restart."""
+
+    instance: int
+    session: int
+
+
 class Pause(msgspec.Struct, frozen=True):
     """Nothing is sent for a while."""
 
@@ -70,7 +85,7 @@ class Stop(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Action = Send | Abort | Look | Erase | Pause | Full | Crash | Stop
+Action = Send | Abort | Look | Erase | Follow | Pause | Full | Crash | Stop
 OPERATIONS: Final = (Send, Abort, Look, Erase)
 
 
@@ -102,13 +117,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     watched: bool = False
     debounce: float | None = None
 
+    @property
+    def joins(self) -> bool:
+        """Inputs may join the turn of another one."""
+        policies = {action.if_busy for action in self.actions if isinstance(action, Send)}
+        return self.debounce is not None or not self.actions or bool(policies & {"steer", "merge"})
+
 
 def make_plan(seed: int, *, operations: int = 20) -> Plan:
     """The run of one seed. Every seed leaves some kinds of trouble out, so that the others show."""
     rng = random.Random(seed)
-    policies = rng.choice((("queue",), ("queue",), ("queue", "reject"), ("queue", "interrupt"), POLICIES, POLICIES))
+    policies = rng.choice(MIXES)
     trouble = [each for each in (_crash, _crash, _stop, _full, _pause) if rng.random() < 0.6]
     actions: list[Action] = []
+    if rng.random() < 0.2:
+        actions.append(Follow(instance=0, session=rng.choice((0, 1))))
     left = operations
     while left:
         if trouble and rng.random() < 0.35:

@@ -91,10 +91,11 @@ class Client:
 
 
 class Clients:
-    """Everybody who uses the system."""
+    """Everybody who uses the system. ``joins``: inputs may join the turn of another one."""
 
-    def __init__(self, world: Around) -> None:
+    def __init__(self, world: Around, *, joins: bool) -> None:
         self._world = world
+        self._joins = joins
         self._clients: list[Client] = []
         self._wishes: list[tuple[AgentKey, str | None, str | None]] = []  # what was to be aborted: key, session, id
         self._erased: set[tuple[AgentKey, str]] = set()
@@ -316,10 +317,11 @@ class Clients:
                 reference.blame(f"{row.id} is aborted, and nobody wanted that")
 
     def _was_wished(self, row: Row) -> bool:
+        """Somebody wanted it aborted, or one whose turn it may have joined: they end together."""
         policies = {client.send.if_busy for client in self._clients if client.key == row.key}
-        rows = self._world.reference.rows.values()
-        party = [each for each in rows if (each.host or each.id) == (row.host or row.id)]  # they end together
-        wished = any(_is_in(each, scope) for scope in self._wishes for each in party)
+        place = (row.key, row.session, None)
+        party = [each for each in self._world.reference.rows.values() if _is_in(each, place)]
+        wished = any(_is_in(each, scope) for scope in self._wishes for each in (party if self._joins else [row]))
         return wished or bool(policies & {"interrupt", "supersede"})
 
     def _blame(self, life: Process, problem: str) -> None:

@@ -8,6 +8,8 @@ from tests.faults.simulation.actions import (
     POLICIES,
     Abort,
     Crash,
+    Erase,
+    Follow,
     Full,
     Pause,
     Plan,
@@ -62,6 +64,14 @@ class SimulationMachine(RuleBasedStateMachine):
     @rule(instance=INSTANCES, session=st.none() | SESSIONS, back=st.none() | st.integers(0, 3))
     def abort(self, *, instance: int, session: int | None, back: int | None) -> None:
         self._do(Abort(instance=instance, session=session, back=back))
+
+    @rule(instance=INSTANCES, session=st.none() | SESSIONS)
+    def erase(self, *, instance: int, session: int | None) -> None:
+        self._do(Erase(instance=instance, session=session))
+
+    @rule(instance=INSTANCES, session=SESSIONS)
+    def follow(self, *, instance: int, session: int) -> None:
+        self._do(Follow(instance=instance, session=session))
 
     @rule(seconds=st.sampled_from((0.0, 0.002, 0.5, 2.0, 10.0, 60.0)))
     def pause(self, seconds: float) -> None:

@@ -7,14 +7,15 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
+from flue_actors import operation, streaming
 from flue_actors.admission import Admission
 from flue_actors.conversation import resumption
 from flue_actors.conversation.entries import Source
 from flue_actors.conversation.transcript import Transcript
+from flue_actors.events import Event, Operation
 from flue_actors.memory import MemoryStore
 from flue_actors.memory_tables import Tables
 from flue_actors.messages import Message, ToolCall
-from flue_actors.operation import Operation
 from flue_actors.party import Party
 from flue_actors.recording import Recording
 from flue_actors.storage import Admit, Committed, JournalRow, Op, Settle, Submission
@@ -47,10 +48,10 @@ def _attempt_not_checked() -> AbstractContextManager[Any]:
 
 
 def _requeue_forgotten() -> AbstractContextManager[Any]:
-    async def requeue(_: Operation) -> bool:
+    async def requeue(_: operation.Operation) -> bool:
         return True
 
-    return patch.object(Operation, "requeue", requeue)
+    return patch.object(operation.Operation, "requeue", requeue)
 
 
 def _order_swapped() -> AbstractContextManager[Any]:
@@ -130,6 +131,15 @@ def _key_forgotten() -> AbstractContextManager[Any]:
     return patch.object(Tables, "apply", keyless)
 
 
+def _outcomes_left_out() -> AbstractContextManager[Any]:
+    whole = streaming.replay
+
+    def without_operations(*about: Any) -> list[Event]:
+        return [event for event in whole(*about) if not isinstance(event, Operation)]
+
+    return patch.object(streaming, "replay", without_operations)
+
+
 BUGS: Final[dict[str, Plant]] = {
     "an outcome is told before its commit": _told_before_the_commit,
     "the unknown-outcome result is forgotten": _unknown_outcome_forgotten,
@@ -144,5 +154,6 @@ BUGS: Final[dict[str, Plant]] = {
     "tools begin before their reply is stored": _stored_too_late,
     "a recorded step runs again": _step_not_replayed,
     "an idempotency key is forgotten": _key_forgotten,
+    "a replayed stream leaves outcomes out": _outcomes_left_out,
 }
 """By name: what to plant, for as long as the context lasts."""

@@ -85,6 +85,7 @@ class Reference:
         self.rows: dict[str, Row] = {}
         self.open: dict[str, Row] = {}  # those without an outcome, in order of acceptance
         self.erased: set[str] = set()
+        self.gone: set[Place] = set()  # sessions that were removed at least once
         self.entries: dict[Place, list[Entry]] = {}
         self.keys: dict[tuple[Place, str], str] = {}
         self.calls: dict[str, str] = {}  # ids of stored calls, and whose they are
@@ -94,7 +95,8 @@ class Reference:
         self.whole: dict[int, int] = {}  # words of each reply in full
         self.told: dict[int, str] = {}  # replies that are stored, and in whose turn
         self.left_behind: set[str] = set()  # whose tools ignore that they are cancelled
-        self.misreports = 0  # commits that were reported as failed, and are there
+        self.refusals = 0  # commits that failed
+        self.misreports = 0  # those of them that are there all the same
         self.note: Callable[[str], None] = lambda _: None
         self._seq = 0
         self._offsets: dict[Place, tuple[int, int]] = {}  # of the last event of each session in this process
@@ -299,6 +301,7 @@ class Reference:
             if row.idempotency_key is not None:
                 self.keys.pop((row.place, row.idempotency_key), None)
         for place in [p for p in self.entries if p[0] == op.key and op.session in (None, p[1])]:
+            self.gone.add(place)
             del self.entries[place]
             self._offsets.pop(place, None)
 
@@ -315,9 +318,11 @@ class Reference:
         seq, n = map(int, event.offset.split("-"))
         if n == 0 and seq > len(entries):
             self.blame(f"{_kind(event)} {event.offset} of {place[0]} is told, and its entry is not on disk")
-        if (seq, n) <= self._offsets.get(place, (0, 0)):
-            self.blame(f"{_kind(event)} {event.offset} of {place[0]} comes after {self._offsets[place]}")
-        self._offsets[place] = (seq, n)
+        last = self._offsets.get(place, (0, 0))
+        # What is shown behind an entry that is then refused has places of its own; readers of streams pass over it.
+        if (seq, n) <= last and not self.refusals:
+            self.blame(f"{_kind(event)} {event.offset} of {place[0]} comes after {last}")
+        self._offsets[place] = max(last, (seq, n))
         row = self.rows.get(str(event.submission_id))
         if isinstance(event, TERMINAL) and row is not None and row.status != "settled" and not stopping:
             self.blame(f"{row.id}: {_kind(event)} is told, and it is {row.status}")

@@ -26,6 +26,7 @@ from tests.faults.simulation.actions import (
     Action,
     Crash,
     Erase,
+    Follow,
     Full,
     Look,
     Pause,
@@ -35,6 +36,7 @@ from tests.faults.simulation.actions import (
 )
 from tests.faults.simulation.clients import Clients
 from tests.faults.simulation.disk import Disk, SimulatedStore
+from tests.faults.simulation.followers import Followers
 from tests.faults.simulation.loop import Crashed, SimulatedLoop, Stuck
 from tests.faults.simulation.model import SimulatedModel
 from tests.faults.simulation.reference import Reference
@@ -72,7 +74,8 @@ class World:
         self.disk = Disk(random.Random(plan.seed ^ 0xD15C), self)
         self.disk.misreports = plan.misreports
         self.ledger = Ledger(self)
-        self.clients = Clients(self)
+        self.clients = Clients(self, joins=plan.joins)
+        self.followers = Followers(self, random.Random(plan.seed ^ 0xF0))
         self.reference.note = self.note
         self.calm = False
         self.troubled = plan.troubled
@@ -107,6 +110,7 @@ class World:
 
     def refused(self, ops: tuple[Op, ...], error: StoreError) -> None:
         """A commit failed."""
+        self.reference.refusals += 1
         if self.trace is not None:
             self.note(f"disk refuses ({error.type} {error.dev}): {' + '.join(map(shown, ops))}")
 
@@ -165,6 +169,10 @@ class World:
                 self._run(lambda: self._aside(lambda: self.clients.look(action)))
             case Erase():
                 self._run(lambda: self._aside(lambda: self.clients.erase(action)))
+            case Follow():
+                self._run(
+                    lambda: self._aside(lambda: self.followers.follow(self.followers.add(action), self.process()))
+                )
             case Pause(seconds):
                 self._run(lambda: asyncio.sleep(seconds))
             case Full(seconds):
@@ -188,6 +196,7 @@ class World:
 
     def _quiet(self) -> None:
         self._run(lambda: self.clients.all_told(within=4 * TIMEOUT))
+        self._run(lambda: self.followers.compare(self.process()))
         self._stop(30.0)
 
     def finish(self) -> None:
@@ -256,6 +265,7 @@ class World:
         life.systems = [each for each in pykka.ActorRegistry.get_all() if each not in known]
         if self.plan.watched:
             life.runtime.observe(self._observe)
+        self.followers.resume(life)
         for client in self.clients.unanswered():
             asyncio.ensure_future(self.clients.pursue(client, life))
 
