@@ -164,7 +164,8 @@ class AgentActor(Actor):
             await self._requeue(operation)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
-            if isinstance(error, InterruptedTurnError) or self._host.services.stopping():
+            foreign = isinstance(error, InternalError) and self._host.services.stopping()
+            if isinstance(error, InterruptedTurnError) or foreign:
                 await self._requeue(operation)
             else:
                 await self._settle(operation, error)

@@ -178,6 +178,11 @@ class Feeds:
         """The instance's feed, if it has one."""
         return self._feeds.get(key)
 
+    def close(self) -> None:
+        """The runtime stops: nobody follows anything any more."""
+        for feed in self._feeds.values():
+            feed.end(None)
+
     def tidy(self, key: AgentKey) -> None:
         """Drop the feed if nothing is under way and nobody follows."""
         feed = self._feeds.get(key)

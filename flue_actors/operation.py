@@ -132,11 +132,11 @@ class Operation:
             record.append(*[entry for entry, _ in left], *signal, *settled),
             *self._party.settles(outcome, self._now(), error=_encode(shown)),
         )
+        record.show_recorded()
         for each in left:
             record.show(each)
-        record.show_end(settled, body, error=reason)
+        record.show_end(settled, body, events.ErrorEvent, {"error": shown}, error=reason)
         for member in self._party.members:
-            record.emitter_of(member).emit(events.ErrorEvent, error=shown)
             member.fail(error)
 
     async def requeue(self) -> bool:
@@ -279,9 +279,8 @@ class Operation:
             record.show(each)
         if reply is not None:
             self._end_turn(reply, ())
-        record.show_end(settled, body, result=result)
+        record.show_end(settled, body, events.Idle, {}, result=result)
         for member in self._party.members:
-            record.emitter_of(member).emit(events.Idle)
             member.complete(result)
 
     def _result(self, last: AssistantMessage, stop_reason: str | None) -> PromptResult:

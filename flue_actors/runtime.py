@@ -236,6 +236,7 @@ class Runtime:
                 await asyncio.wait([self._loading])
             await self._system.stop(timeout=self.settings.drain_timeout if timeout is None else timeout)
             await self._instances.quiet()
+            self._instances.feeds.close()
             await self._models.aclose()
         finally:
             await self._store.close()
@@ -369,8 +370,9 @@ class Runtime:
         return await self._at_work().admit(key, session, given, how)
 
     async def abort(self, targets: Sequence[Pending], reason: str) -> int:
-        """Have these aborted; see `Delivery.abort`. Raises NotStartedError, DrainingError."""
-        return await self._at_work().abort(targets, reason)
+        """Have these aborted, also while the runtime drains; see `Delivery.abort`. Raises NotStartedError."""
+        intake = self._intake if self.state == "draining" else None
+        return await (intake or self._at_work()).abort(targets, reason)
 
     async def erase(self, key: AgentKey, session: str | None = None) -> None:
         """Remove a session or an instance; see `Removal.erase`. Raises NotStartedError, DrainingError."""

@@ -97,6 +97,11 @@ class TurnRecord:
         while added in self._unshown:
             self.show(self._unshown.pop(0))
 
+    def show_recorded(self) -> None:
+        """Show what was recorded and, cut off, not shown. It is stored: something behind it is."""
+        while self._unshown:
+            self.show(self._unshown.pop(0))
+
     def show(self, added: Added) -> None:
         """Show a message that is stored now."""
         entry, message = added
@@ -121,8 +126,15 @@ class TurnRecord:
         """What these entries say."""
         return SettledBody(duration_ms=self._elapsed(), operation_id=self._operation_id, **fields)
 
-    def show_end(self, settled: Sequence[Entry], body: SettledBody, **how: Any) -> None:
-        """Show every member that it ended; ``how`` is its result or error. Last comes what `Operation` tells them."""
+    def show_end(
+        self,
+        settled: Sequence[Entry],
+        body: SettledBody,
+        last: type[events.Idle] | type[events.ErrorEvent],
+        says: dict[str, Any],
+        **how: Any,
+    ) -> None:
+        """Show every member that it ended: its operation with ``how`` (result or error), and its last event."""
         self.emitter.turn(None)
         if self.claimed:  # else nobody was told that it began
             self.emitter.emit(events.AgentEnd, messages=tuple(self.added))
@@ -136,6 +148,7 @@ class TurnRecord:
                 usage=body.usage,
                 **how,
             )
+            self.emitter_of(member).emit(last, **says)
 
     def _journal(self, kind: JournalKind, name: str, body: bytes) -> WriteJournal:
         return WriteJournal(

@@ -1,12 +1,15 @@
 """The streams of one open socket: each a task that sends what comes, as long as the peer reads."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from flue_actors.errors import DrainingError, FlueError
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.wire import StreamFrame
 from flue_actors.streaming import SessionStream
+
+logger = logging.getLogger("flue_actors.gateway")
 
 Follow = Callable[[StreamFrame], SessionStream]
 Write = Callable[[Sequence[bytes]], None]
@@ -73,7 +76,9 @@ class SocketStreams:
                     self._writable.clear()
                     await self._writable.wait()
             last = self._protocol.stopped(request_id)
-        except FlueError as error:
+        except Exception as error:
+            if not isinstance(error, FlueError):
+                logger.exception("a stream failed")
             last = self._protocol.broken(request_id, error, offset=stream.offset)
         stream.close()
         self._open.pop(request_id, None)

@@ -50,7 +50,8 @@ def _session(channel: Channel, opening: Opening) -> SocketSession:
         )
 
     async def abort(submission_id: str, reason: str) -> bool:
-        return await gateway.agent(key).abort_submission(submission_id, reason=reason)
+        ref = gateway.runtime.ref(key.agent, key.id)  # also while the server drains: it is done the sooner
+        return await ref.abort_submission(submission_id, reason=reason)
 
     def follow(frame: StreamFrame) -> SessionStream:
         return gateway.follow(key, frame.session, frame.offset)
