@@ -1,6 +1,7 @@
 """Whole runtimes in virtual time, with crashes: no schedule breaks a promise, and a planted bug does not stay hidden."""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,10 +12,10 @@ from tests.faults.simulation.actions import OPERATIONS, make_plan
 from tests.faults.simulation.machine import SimulationMachine
 from tests.faults.simulation.planted import BUGS
 from tests.faults.simulation.world import run
+from tests.faults.size import WHOLE
 
-SEEDS = 2_000
-SHARES = 20
-EVERY = SEEDS // SHARES
+SEEDS = int(os.environ.get("FAULTS_SEEDS", "100000" if WHOLE else "2000"))
+SHARE = 100
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,9 @@ def silence() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, EVERY))
+@pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
 def test_no_schedule_breaks_a_promise(first: int) -> None:
-    for seed in range(first, first + EVERY):
+    for seed in range(first, min(first + SHARE, SEEDS)):
         problems = run(make_plan(seed))
         again = f"python -m tests.faults.simulation --seed {seed} --trace"
         assert not problems, f"{again}\n" + "\n".join(problems)
