@@ -58,7 +58,7 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_
         last_seq: The seq of the session's last entry: pieces of a reply that stand elsewhere are of no use any more.
         spent_ms: What the row says.
     """
-    turns, usage, kept, last = 0, ZERO, "", None
+    turns, usage, kept, last, replied = 0, ZERO, "", None, 0
     for entry in entries:
         message = read_message(entry).message if is_message(entry) else None
         if isinstance(message, AssistantMessage):
@@ -69,6 +69,7 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_
             else:
                 turns += 1
                 kept = ""
+                replied = entry.seq
     finished = last if last is not None and last.stop_reason != "aborted" and not tool_calls_of(last) else None
     return Resumption(
         turns=turns,
@@ -76,7 +77,8 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_
         kept=kept,
         partial=_piece([row for row in journal if row.kind == "text" and row.after == last_seq]),
         finished=finished,
-        steps={row.name: row.body for row in journal if row.kind == "step"},
+        # Of the calls of the last reply only: some models call every first call "call_0".
+        steps={row.name: row.body for row in journal if row.kind == "step" and row.after >= replied},
         spent_ms=max([spent_ms, *[row.spent_ms for row in journal]]),
     )
 
