@@ -68,6 +68,10 @@ class AgentHost(Protocol):
         """An input took this long."""
         ...
 
+    def park(self, inputs: Sequence[Pending]) -> bool:
+        """Put these inputs of one agent away if it is not defined any more; True when it is not."""
+        ...
+
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input. Raises ConfigError, UnknownAgentError."""
         ...
@@ -154,6 +158,8 @@ class AgentActor(Actor):
             for member in operation.members:  # who joined takes the turn with it
                 if member.abort is not None:
                     raise aborted(member.abort)
+            if self._host.park(operation.members):
+                return
             agent = await self._host.resolve(pending)
             self._adopt(agent)
             left = _left(agent, pending, past)

@@ -13,6 +13,7 @@ from flue_actors.removal import Removal
 from flue_actors.retention import Retention, Sweeper
 from flue_actors.roster import Roster
 from flue_actors.services import Services
+from flue_actors.settling import keep_for_its_agent
 from flue_actors.storage import Rename, Submission
 from flue_actors.submissions import Input, LiveInstances, Pending
 
@@ -34,6 +35,7 @@ class Intake:
         retention: Retention,
         roster: Callable[[], Roster],
     ) -> None:
+        self._services = services
         self._roster = roster
         self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
         self._delivery = Delivery(services, system)
@@ -60,6 +62,12 @@ class Intake:
         """There are new definitions: take up what waited for them."""
         names = self._roster().names
         self._take_up([each for name in names for each in self._parked.pop(name, ())])
+
+    def park(self, inputs: Sequence[Pending]) -> None:
+        """Put these away: their agent is not defined any more."""
+        for each in inputs:
+            self._parked.setdefault(each.submission.key.agent, []).append(each.submission)
+            keep_for_its_agent(self._services, each)
 
     async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `Admission.admit`."""

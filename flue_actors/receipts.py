@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from flue_actors.agent_ref import SubmissionInfo
 from flue_actors.clock import iso
-from flue_actors.errors import InternalError, InterruptedTurnError, TurnError, turn_error
+from flue_actors.errors import InternalError, InterruptedTurnError, TurnError, UnavailableError, turn_error
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, OperationError, PromptResult, PublicError
 from flue_actors.ids import DEFAULT_HARNESS
 from flue_actors.observing import Feed, Subscription
@@ -40,6 +40,11 @@ def kept(submission_id: str, offset: str = "0-0") -> InterruptedTurnError:
     """What is said of an input that the next start works on; its events are behind ``offset``."""
     details = "It is kept, and worked on when the server starts again. There is no need to send it again."
     return InterruptedTurnError(details=details, meta={"submissionId": submission_id, "offset": offset})
+
+
+def away() -> UnavailableError:
+    """What is said of an input whose agent is not defined any more."""
+    return UnavailableError("The agent of this message is not there.", details="It waits until the agent is back.")
 
 
 def info(row: Submission) -> SubmissionInfo:

@@ -19,11 +19,11 @@ from flue_actors.agent_ref import (
 from flue_actors.clock import iso
 from flue_actors.conversation.entries import is_message, is_private, read_message
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError, UnavailableError
+from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
 from flue_actors.places import Place
-from flue_actors.receipts import info, kept, result_of
+from flue_actors.receipts import away, info, kept, result_of
 from flue_actors.storage import Entry, Store, Submission
 from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import DispatchInput, Input, LiveInstance, Pending, PromptInput
@@ -236,6 +236,7 @@ class LocalAgentRef(LocalSessionRef):
             SubmissionNotFoundError: As `submission`.
             TurnError: It was settled ``failed`` or ``aborted``.
             InterruptedTurnError: The runtime stops; the input is kept.
+            UnavailableError: Its agent is not defined any more; the input is kept.
         """
         submission_id = receipt if isinstance(receipt, str) else receipt.submission_id
         pending = self._pending(submission_id)
@@ -246,7 +247,7 @@ class LocalAgentRef(LocalSessionRef):
             return result_of(row)
         if self._host.draining:
             raise kept(submission_id)
-        raise UnavailableError("The agent of this message is not there.", details="It waits until the agent is back.")
+        raise away()
 
     async def erase(self) -> None:
         """Abort everything and remove the instance: nothing of it is left."""

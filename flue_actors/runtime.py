@@ -385,6 +385,13 @@ class Runtime:
             raise DrainingError(retry_after=self.settings.drain_timeout)
         return self._intake
 
+    def park(self, inputs: Sequence[Pending]) -> bool:
+        """Put these inputs of one agent away if it is not defined any more; True when it is not."""
+        if self._intake is None or inputs[0].submission.key.agent in self._roster:
+            return False
+        self._intake.park(inputs)
+        return True
+
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input.
 

@@ -15,7 +15,7 @@ from flue_actors.conversation.resumption import Resumption
 from flue_actors.errors import AbortedError, FencedError, FlueError, InternalError, StoreError, TurnError
 from flue_actors.events import ErrorEvent, Idle, PublicError
 from flue_actors.operation import Operation
-from flue_actors.receipts import error_of, kept, result_of
+from flue_actors.receipts import away, error_of, kept, result_of
 from flue_actors.recording import Recording
 from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
@@ -67,6 +67,11 @@ def tell_outcome(services: Services, pending: Pending, row: Submission | None, e
 def keep_for_next_start(services: Services, pending: Pending) -> None:
     """Leave an input in the store, and tell whoever waits for it."""
     _end(services, pending, kept(pending.submission_id, pending.offset))
+
+
+def keep_for_its_agent(services: Services, pending: Pending) -> None:
+    """Leave an input in the store until its agent is defined again, and tell whoever waits for it."""
+    _end(services, pending, away())
 
 
 def _end(services: Services, pending: Pending, error: FlueError) -> None:

@@ -105,7 +105,7 @@ async def test_an_unknown_input_has_its_own_error() -> None:
         ref = runtime.ref("agent", "u1")
         for ask in (ref.wait, ref.submission):
             with pytest.raises(SubmissionNotFoundError):
-                await cast(Any, ask)("sub_unknown")
+                await cast("Any", ask)("sub_unknown")
 
 
 async def test_another_instances_input_is_as_unknown_as_any() -> None:
@@ -115,7 +115,7 @@ async def test_another_instances_input_is_as_unknown_as_any() -> None:
         other = runtime.ref("agent", "u2")
         for ask in (other.wait, other.submission, other.abort_submission):
             with pytest.raises(SubmissionNotFoundError):
-                await cast(Any, ask)(submitted.submission_id)
+                await cast("Any", ask)(submitted.submission_id)
 
 
 @virtual_time
