@@ -6,6 +6,7 @@ from flue_actors.conversation.transcript import Transcript
 from flue_actors.messages import (
     AssistantMessage,
     Message,
+    StopReason,
     TextContent,
     ThinkingContent,
     ToolResultMessage,
@@ -79,10 +80,16 @@ def test_open_calls_are_known_until_they_are_answered() -> None:
 
 
 _ids = st.sampled_from(["1", "2", "3"])
+
+
+def _reply(ids: list[str], stop: StopReason | None) -> AssistantMessage:
+    return reply("", *ids, stop=stop)
+
+
 _messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(user),
     st.builds(
-        lambda ids, stop: reply("", *ids, stop=stop),
+        _reply,
         st.lists(_ids, unique=True),
         st.sampled_from([None, "error", "aborted"]),
     ),

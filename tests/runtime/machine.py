@@ -1,7 +1,7 @@
 """Processes that work on one store, one after another: started, stopped, killed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -61,10 +61,13 @@ class Process:
 class Machine:
     """One store, and at most one process at a time that works on it."""
 
-    def __init__(self, agents: dict[str, CreatedAgent], settings: Settings | None = None) -> None:
+    def __init__(
+        self, agents: dict[str, CreatedAgent], settings: Settings | None, before: Callable[[Runtime], object]
+    ) -> None:
         self.agents = agents
         self.store = memory_store()
         self._settings = settings if settings is not None else Settings(drain_timeout=0)
+        self._before = before
         self._runtime: Runtime | None = None
         self.process: Process | None = None
 
@@ -83,6 +86,7 @@ class Machine:
         self.process = Process(self.store, dies_after=dies_after, fails_at=fails_at)
         process: Any = self.process
         self._runtime = Runtime(self.agents, store=process, settings=self._settings, clock=clock)
+        self._before(self._runtime)
         before(self._runtime)
         await self._runtime.start()
         return self._runtime
@@ -116,9 +120,11 @@ class Machine:
 
 
 @asynccontextmanager
-async def machine(agent: CreatedAgent, settings: Settings | None = None) -> AsyncIterator[Machine]:
-    """A machine with this agent as ``agent``; nothing runs yet."""
-    made = Machine({"agent": agent}, settings)
+async def machine(
+    agent: CreatedAgent, settings: Settings | None = None, *, before: Callable[[Runtime], object] = lambda _: None
+) -> AsyncGenerator[Machine]:
+    """A machine with this agent as ``agent``; nothing runs yet. ``before`` is done to each runtime before it starts."""
+    made = Machine({"agent": agent}, settings, before)
     try:
         yield made
     finally:

@@ -242,7 +242,7 @@ def bursting(seconds: float = 2) -> Any:
 async def test_a_burst_is_answered_once_it_is_over() -> None:
     async with running(bursting()) as runtime:
         ref = runtime.ref("agent", "u1")
-        sent = []
+        sent: list[Submitted] = []
         for text in ("one", "two", "three"):
             sent.append(await ref.submit(text))
             await asyncio.sleep(1)

@@ -211,10 +211,11 @@ async def test_an_input_that_ends_its_process_every_time_is_given_up() -> None:
     hangs = [hang] * 3
     async with machine(agent(ScriptedModel(hangs), durability=Durability(attempts=3))) as one:
         pending = await (await one.start()).ref("agent", "u1").submit("hello")
-        for _ in range(3):
+        for _ in range(2):
             await asyncio.sleep(1)
-            runtime = await one.restart()
-        ref = runtime.ref("agent", "u1")
+            await one.restart()
+        await asyncio.sleep(1)
+        ref = (await one.restart()).ref("agent", "u1")
         with pytest.raises(AttemptsExhaustedError) as told:
             await ref.wait(pending.submission_id)
         assert told.value.meta == {"attempts": 3}
@@ -226,10 +227,13 @@ async def test_an_orderly_stop_costs_no_attempt() -> None:
     replies = [*[hang] * 5, "at last"]
     async with machine(agent(ScriptedModel(replies), durability=Durability(attempts=1))) as one:
         pending = await (await one.start()).ref("agent", "u1").submit("hello")
-        for _ in range(5):
+        for _ in range(4):
             await asyncio.sleep(1)
             await one.stop()
-            runtime = await one.start()
+            await one.start()
+        await asyncio.sleep(1)
+        await one.stop()
+        runtime = await one.start()
         assert (await runtime.ref("agent", "u1").wait(pending.submission_id)).text == "at last"
         row = await one.row(pending.submission_id)
         assert (row.attempt, row.excused) == (6, 5)
