@@ -82,6 +82,8 @@ class Recording:
                 continue
             if not isinstance(error, StoreUnavailableError):
                 raise error or FencedError
+            if self._services.stopping() and _is_cancelled():
+                raise error  # the stop has waited long enough: the next start goes on with it
             logger.warning("the store cannot be written; tried again in %g s", pause)
             self._paused(error)
             await asyncio.sleep(pause)
@@ -135,6 +137,12 @@ class _Write:
     def error(self) -> BaseException | None:
         """What it failed with; None as long as it has not."""
         return self.future.exception() if self.future.done() else None
+
+
+def _is_cancelled() -> bool:
+    """True when somebody wanted the running task to end, whether or not it took notice."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _done(write: "asyncio.Future[Committed]") -> None:

@@ -14,6 +14,8 @@ MIXES: Final[tuple[tuple[IfBusy, ...], ...]] = (
     ("queue",),
     ("queue", "reject"),
     ("queue", "interrupt"),
+    ("queue", "supersede"),
+    ("queue", "steer", "merge"),
     POLICIES,
     POLICIES,
 )

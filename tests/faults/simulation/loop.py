@@ -7,6 +7,7 @@ providers, clients) takes random virtual time instead, and timers that are due a
 import asyncio
 import contextvars
 import heapq
+import inspect
 import random
 from asyncio import events
 from collections import deque
@@ -147,6 +148,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 self._ready.append(handle)
                 return
         raise Stuck("everybody waits for somebody else")
+
+    def left(self) -> list[str]:
+        """The tasks of the product that have not ended, by what they run."""
+        running = [task.get_coro() for task in asyncio.all_tasks(self) if not task.done()]
+        places = [(each.cr_code.co_filename, each.__qualname__) for each in running if inspect.iscoroutine(each)]
+        return sorted(name for file, name in places if "flue_actors" in file)
 
     def inside(self, function: Callable[[], object]) -> None:
         """Call it as if from a step of this loop."""

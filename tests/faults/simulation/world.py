@@ -314,6 +314,10 @@ class World:
                 f"left behind by a stop: {snapshot.instances} instances, {snapshot.pending} inputs,"
                 f" {len(snapshot.actors.actors)} actors"
             )
+        if left := life.loop.left():
+            self.note(f"left behind by a stop: {left}")
+            if not self.reference.left_behind:
+                self.reference.blame(f"left behind by a stop: {left}")
         self.reference.stopped(writable=writable)
         self._end(life)
 
