@@ -140,6 +140,21 @@ async def test_an_abort_of_what_a_restart_has_not_taken_up_yet() -> None:
 
 
 @virtual_time
+async def test_an_abort_of_a_resumed_attempt_keeps_what_all_attempts_had_said() -> None:
+    async with machine(agent(half, half)) as one:
+        pending = await (await one.start()).ref("agent", "u1").submit("hello")
+        await asyncio.sleep(5)
+        runtime = await one.restart()
+        ref = runtime.ref("agent", "u1")
+        await asyncio.sleep(5)
+        assert await ref.abort() == 1
+        await reason_of(runtime, pending.submission_id)
+        assert (await texts(ref)).count("The answer is ") == 2
+        assert await signals(one.store) == ["stream_interrupted", "submission_aborted"]
+        assert (await one.row(pending.submission_id)).attempt == 2
+
+
+@virtual_time
 async def test_the_first_abort_says_why() -> None:
     async with running(agent(half)) as runtime:
         ref = runtime.ref("agent", "u1")
