@@ -5,9 +5,14 @@ import logging
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from typing import Final
 
 from tests.faults.simulation.actions import make_plan
 from tests.faults.simulation.world import run
+
+
+PROGRESS: Final = 10_000
+"""Seeds between two signs of life."""
 
 
 def main() -> int:
@@ -55,11 +60,13 @@ def _many(seeds: range, operations: int, jobs: int, most: int) -> int:
     shares = [range(at, min(at + 100, seeds.stop)) for at in range(seeds.start, seeds.stop, 100)]
     broken: list[tuple[int, list[str]]] = []
     with ProcessPoolExecutor(jobs) as pool:
-        for found in pool.map(failures, shares, [operations] * len(shares)):
+        for share, found in zip(shares, pool.map(failures, shares, [operations] * len(shares)), strict=True):
             for seed, problems in found:
                 broken.append((seed, problems))
                 if len(broken) <= most:
                     print(f"seed {seed}: {problems[0]} ({len(problems)} in all)", flush=True)
+            if share.stop % PROGRESS == 0:
+                print(f"up to seed {share.stop}: {len(broken)} broken", flush=True)
     seconds = time.monotonic() - began
     print(f"{len(seeds)} seeds in {seconds:.1f} s ({seconds * 1000 / len(seeds):.1f} ms each), {len(broken)} broken")
     if broken:

@@ -47,6 +47,9 @@ from tests.faults.validity import context_problems
 STEPS: Final = 60_000
 """No action takes more steps of the loop than this."""
 
+PATIENCE: Final = 10.0
+"""Seconds after which every write that a full disk refused was tried again."""
+
 EPOCH_MS: Final = 1_800_000_000_000
 DAY_MS: Final = 86_400_000
 TIMEOUT: Final = 300.0
@@ -304,7 +307,7 @@ class World:
             return
         life = self.life
         life.stopping = True
-        writable = self.disk.full_until <= self._time()
+        writable = self.disk.full_until + PATIENCE <= self._time()
         self._run(lambda: life.runtime.stop(seconds))
         if self.life is not life:
             return  # it crashed on the way
