@@ -10,7 +10,6 @@ from typing import Final
 from tests.faults.simulation.actions import make_plan
 from tests.faults.simulation.world import run
 
-
 PROGRESS: Final = 10_000
 """Seeds between two signs of life."""
 
