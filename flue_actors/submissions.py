@@ -96,7 +96,7 @@ class Pending:
 
     @property
     def dispatch_id(self) -> str:
-        """``dsp_...``; blank unless it was dispatched."""
+        """A UUID; blank unless it was dispatched."""
         return self.submission.dispatch_id or ""
 
     @property
