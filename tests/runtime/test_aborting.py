@@ -15,17 +15,13 @@ from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
 from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
 from tests.runtime.machine import kinds_stored, machine, results_in, shown, signals, texts
+from tests.runtime.replies import half
 from tests.runtime.support import running, virtual_time
 
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
-
-
-async def half(_: ModelRequest) -> AsyncIterator[ModelEvent]:
-    yield TextDelta("The answer is ")
-    await asyncio.Event().wait()
 
 
 def agent(*replies: Any, tools: list[Tool] | None = None, **fields: Any) -> Any:
@@ -158,10 +154,11 @@ async def test_an_abort_of_a_resumed_attempt_keeps_what_all_attempts_had_said() 
 async def test_the_first_abort_says_why() -> None:
     async with running(agent(half)) as runtime:
         ref = runtime.ref("agent", "u1")
-        pending = await ref.submit("hello")
+        pending, waiting = await ref.submit("hello"), await ref.submit("and")
         await asyncio.sleep(1)
         await asyncio.gather(ref.abort(reason="first"), ref.abort(reason="second"))
         assert await reason_of(runtime, pending.submission_id) == "first"
+        assert await reason_of(runtime, waiting.submission_id) == "first"
         assert (await kinds_stored(runtime.store)).count("settled") == 1
 
 

@@ -85,6 +85,7 @@ async def test_the_next_conversation_begins_anew() -> None:
         await ref.erase()
         assert await ref.history() == []
         assert (await ref.prompt("one", idempotency_key="k")).text == "echo: one (1 messages)"
+        assert runtime.snapshot().store.refused == 0  # its actor kept nothing of what was
 
 
 @virtual_time

@@ -18,6 +18,7 @@ from flue_actors.runtime import Runtime
 from flue_actors.storage import Append
 from tests.conversation.build import reply
 from tests.runtime.machine import U1, kinds_stored, machine, results_in, shown, signals, texts
+from tests.runtime.replies import half, hang
 from tests.runtime.support import virtual_time
 
 CALL = ToolCall(id="1", name="note", arguments={})
@@ -40,18 +41,6 @@ def agent(model: ScriptedModel, **fields: Any) -> Any:
 
 def said(text: str, *, tokens: int = 0) -> ReplyDone:
     return ReplyDone(content=(TextContent(text=text),), stop_reason="stop", usage=Usage(input=tokens))
-
-
-async def hang(_: ModelRequest) -> AsyncIterator[ModelEvent]:
-    await asyncio.Event().wait()
-    yield TextDelta("never")
-
-
-async def half(_: ModelRequest) -> AsyncIterator[ModelEvent]:
-    """Say half of it, wait until that is kept, and hang."""
-    yield TextDelta("The answer ")
-    yield TextDelta("is ")
-    await asyncio.Event().wait()
 
 
 @virtual_time
@@ -268,8 +257,7 @@ async def test_a_budget_that_is_spent_at_the_start_ends_the_input_without_a_mode
 
 @virtual_time
 async def test_model_calls_of_earlier_attempts_count() -> None:
-    calls = [ToolCall(id=str(n), name="note", arguments={}) for n in range(3)]
-    async with machine(agent(ScriptedModel([calls[0], hang, calls[1], calls[2]]), tools=[note], max_turns=2)) as one:
+    async with machine(agent(ScriptedModel([CALL, hang, CALL, "one too many"]), tools=[note], max_turns=2)) as one:
         pending = await (await one.start()).ref("agent", "u1").submit("hello")
         await asyncio.sleep(1)
         runtime = await one.restart()

@@ -15,7 +15,7 @@ from flue_actors.errors import (
 )
 from flue_actors.events import Event
 from flue_actors.ids import AgentKey
-from flue_actors.messages import AssistantMessage, ToolResultMessage, UserMessage, text_of
+from flue_actors.messages import AssistantMessage, ToolCall, ToolResultMessage, UserMessage, text_of
 from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Admit, Append, Claim, Submission
@@ -33,6 +33,32 @@ async def test_stop_lets_what_runs_finish() -> None:
     pending = await runtime.ref("agent", "u1").submit("hello")
     await runtime.stop()
     assert (await pending.result()).text.startswith("echo: hello")
+
+
+@virtual_time
+async def test_a_turn_that_a_stop_finds_in_its_tools_records_them_and_asks_the_model_at_the_next_start() -> None:
+    @tool
+    async def nap() -> str:
+        """Sleep."""
+        await asyncio.sleep(5)
+        return "rested"
+
+    model = ScriptedModel([ToolCall(id="1", name="nap", arguments={}), "good morning"])
+    agent = create_agent(model=model, instructions="", tools=[nap])
+    store = memory_store()
+    runtime = Runtime({"agent": agent}, store=store)
+    await runtime.start()
+    pending = await runtime.ref("agent", "u1").submit("sleep")
+    await asyncio.sleep(1)
+    await runtime.stop()
+    with pytest.raises(InterruptedTurnError):
+        await pending.result()
+    assert len(model.requests) == 1
+    async with running(agent, store=store) as again:
+        ref = again.ref("agent", "u1")
+        assert (await ref.wait(pending.submission_id)).text == "good morning"
+        results = [entry.message for entry in await ref.history() if isinstance(entry.message, ToolResultMessage)]
+    assert [text_of(each) for each in results] == ["rested"]
 
 
 @virtual_time
