@@ -25,7 +25,7 @@ class Backlog:
         self._deliver = deliver
         self._at_once = at_once
         self._held: OrderedDict[AgentKey, list[Pending]] = OrderedDict()
-        self._taken: dict[AgentKey, int] = {}  # how many of an instance's are not ended
+        self._taken: dict[AgentKey, set[Pending]] = {}  # what of an instance's has not ended
         self._closed = False
 
     def __len__(self) -> int:
@@ -46,12 +46,13 @@ class Backlog:
 
     def ended(self, pending: Pending) -> None:
         """One that was delivered is over."""
-        key = pending.submission.key
-        if key in self._taken:
-            self._taken[key] -= 1
-            if not self._taken[key]:
-                del self._taken[key]
-                self._fill()
+        taken = self._taken.get(pending.submission.key)
+        if taken is None or pending not in taken:
+            return  # it came after the start
+        taken.remove(pending)
+        if not taken:
+            del self._taken[pending.submission.key]
+            self._fill()
 
     def close(self) -> list[Pending]:
         """Begin nothing more; returns what was not begun."""
@@ -66,6 +67,6 @@ class Backlog:
             self._begin(key, held)
 
     def _begin(self, key: AgentKey, held: list[Pending]) -> None:
-        self._taken[key] = self._taken.get(key, 0) + len(held)
+        self._taken.setdefault(key, set()).update(held)
         for pending in held:
             self._deliver(pending)
