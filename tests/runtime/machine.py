@@ -27,14 +27,18 @@ class Process:
         commits: How many it made.
         dies_after: It is killed when it made so many.
         fails_at: Which of them the disk has no room for.
+        kept_at: Which of them it keeps, and says that it has no room for.
     """
 
-    def __init__(self, store: Store, *, dies_after: int | None, fails_at: frozenset[int]) -> None:
+    def __init__(
+        self, store: Store, *, dies_after: int | None, fails_at: frozenset[int], kept_at: frozenset[int]
+    ) -> None:
         self.commits = 0
         self.died = asyncio.Event()
         self._store = store
         self._dies_after = dies_after
         self._fails_at = fails_at
+        self._kept_at = kept_at
 
     def commit(self, fence: Fence, *ops: Op) -> "asyncio.Future[Committed]":
         if self.died.is_set():
@@ -46,7 +50,7 @@ class Process:
         if self.commits == self._dies_after:
             self.died.set()
             return _failed(FencedError())
-        return done
+        return _failed(StoreUnavailableError()) if self.commits in self._kept_at else done
 
     async def close(self) -> None:
         if not self.died.is_set():
@@ -78,12 +82,13 @@ class Machine:
         clock: Clock | None = None,
         dies_after: int | None = None,
         fails_at: frozenset[int] = frozenset(),
+        kept_at: frozenset[int] = frozenset(),
         before: Callable[[Runtime], object] = lambda _: None,
     ) -> Runtime:
         """The next process; the one before is over. ``agent`` replaces the definition."""
         if agent is not None:
             self.agents = {"agent": agent}
-        self.process = Process(self.store, dies_after=dies_after, fails_at=fails_at)
+        self.process = Process(self.store, dies_after=dies_after, fails_at=fails_at, kept_at=kept_at)
         process: Any = self.process
         self._runtime = Runtime(self.agents, store=process, settings=self._settings, clock=clock)
         self._before(self._runtime)

@@ -142,6 +142,16 @@ async def test_a_commit_that_fails_once_changes_no_outcome() -> None:
 
 
 @virtual_time
+async def test_a_commit_that_was_kept_though_the_store_said_otherwise_changes_no_outcome() -> None:
+    for number in range(1, await undisturbed() + 1):
+        async with strict_machine() as one:
+            await converse(await one.start(kept_at=frozenset({number})))
+            rows = await at_rest(one)
+            assert {row.outcome for row in rows} <= {"completed", "aborted"}
+            assert {row.attempt for row in rows} <= {0, 1}  # what was kept is not done again
+
+
+@virtual_time
 async def test_commits_that_fail_again_and_again_change_no_outcome() -> None:
     for step in (2, 3, 5):
         async with strict_machine() as one:

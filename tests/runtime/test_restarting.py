@@ -48,6 +48,18 @@ async def test_what_was_left_is_worked_on_in_the_order_of_acceptance_and_before_
 
 
 @virtual_time
+async def test_of_a_reply_that_comes_fast_no_more_than_eight_kilobytes_are_lost() -> None:
+    fast = create_agent(model="scripted/paced?deltas=100&size=1000&rate=100", instructions="")
+    async with machine(fast) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        await ref.submit("go")
+        await asyncio.sleep(0.5)
+        ref = (await one.restart(create_agent(model="scripted/echo", instructions=""))).ref("agent", "u1")
+        await asyncio.sleep(0.1)
+        assert len((await texts(ref))[1]) >= 50_000 - 9_000
+
+
+@virtual_time
 async def test_two_sessions_that_were_cut_off_go_on_each_by_itself() -> None:
     lanes = create_agent(model="scripted/echo", instructions="", concurrency="session")
     async with machine(lanes) as one:
