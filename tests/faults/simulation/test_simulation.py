@@ -15,7 +15,7 @@ from tests.faults.simulation.world import run
 from tests.faults.size import WHOLE
 
 SEEDS = int(os.environ.get("FAULTS_SEEDS", "100000" if WHOLE else "2000"))
-SHARE = 100
+SHARE = 50
 
 
 @pytest.fixture(autouse=True)
