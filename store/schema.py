@@ -115,13 +115,18 @@ def _format_version(db: sqlite3.Connection) -> int:
             details="Point the store at another file.",
             dev=f"application_id {application_id:#x}, {tables} tables",
         )
-    (version,) = db.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()
+    stamp = db.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()
+    if stamp is None:
+        raise StoreFormatError(
+            "The conversation store is damaged.", details="Restore it from a backup.", dev="no stamp"
+        )
+    version = int(stamp[0])
     if version > FORMAT_VERSION:
         raise StoreFormatError(
             f"The conversation store has format version {version}; this program knows up to {FORMAT_VERSION}.",
             details="Upgrade the program, or point the store at another file.",
         )
-    return int(version)
+    return version
 
 
 def _settings(db: sqlite3.Connection, durability: Durability) -> None:

@@ -24,6 +24,7 @@ from flue_actors.storage import (
 )
 from flue_actors.store import rows
 from flue_actors.store.failures import store_error
+from flue_actors.store.folder import make_folder
 from flue_actors.store.hop import Hop
 from flue_actors.store.lock import FileLock
 from flue_actors.store.schema import Durability, connect, connect_reader, raise_epoch
@@ -164,7 +165,7 @@ class SqliteStore:
         file = Path(os.path.realpath(self.path))
         lock = FileLock(file)
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(file.parent)
             lock.take()
         except OSError as error:
             logger.exception("%s cannot be opened", self.path)

@@ -58,6 +58,13 @@ async def test_a_newer_version_is_refused_with_both_versions_named(tmp_path: Pat
         await sqlite(path).open()
 
 
+async def test_a_file_without_its_stamp_is_refused(tmp_path: Path) -> None:
+    path = await made(tmp_path)
+    execute(path, "DELETE FROM meta WHERE key = 'format_version'")
+    with pytest.raises(StoreFormatError, match="damaged"):
+        await sqlite(path).open()
+
+
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "flue.db"
     path.write_text("to be or not to be " * 100)
