@@ -104,7 +104,9 @@ class AgentActor(Actor):
             return
         if message.settled or message.host is not None:
             return  # it joined another one's turn
-        if self._host.services.stopping():  # the one before it ended between the wish to stop and the end of its mailbox
+        if (
+            self._host.services.stopping()
+        ):  # the one before it ended after the wish to stop, before its mailbox was shut
             keep_for_next_start(self._host.services, message)
             return
         self._host.enter()

@@ -10,12 +10,12 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
 import msgspec
 
 from flue_actors import context
-from flue_actors.actors import ActorLimits, ActorSystem, SystemSnapshot
+from flue_actors.actors import ActorLimits, ActorSystem
 from flue_actors.admission import Admitted, Sending
 from flue_actors.agent_actor import AgentActor
 from flue_actors.agent_ref import DispatchReceipt, IfBusy, SubmissionInfo
@@ -32,7 +32,6 @@ from flue_actors.errors import (
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.intake import Intake, left_before
 from flue_actors.memory import memory_store
-from flue_actors.models.limiter import LimiterStatistics
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.registry import ConnectionOptions, ModelRegistry, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
@@ -40,7 +39,8 @@ from flue_actors.refs import LocalAgentRef
 from flue_actors.retention import Retention
 from flue_actors.roster import Roster
 from flue_actors.services import Services
-from flue_actors.storage import Store, StoreStatistics
+from flue_actors.snapshot import RuntimeSnapshot, State
+from flue_actors.storage import Store
 from flue_actors.streaming import SessionStream
 from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
@@ -49,28 +49,6 @@ logger = logging.getLogger("flue_actors.runtime")
 
 LOAD_PATIENCE: Final = 0.6
 """Seconds that a start waits for a model's SDK (it takes one to load): the first turn waits for what is left of it."""
-
-State = Literal["new", "starting", "running", "draining", "stopped"]
-
-
-class RuntimeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole runtime at one moment.
-
-    Attributes:
-        pending: Accepted inputs that are not settled.
-        backlog: Instances that have not begun with what an earlier process left.
-        parked: Inputs whose agent is not defined any more; `Runtime.parked` lists them.
-    """
-
-    state: State
-    agents: tuple[str, ...]
-    instances: int
-    pending: int
-    backlog: int
-    parked: int
-    actors: SystemSnapshot
-    store: StoreStatistics
-    models: dict[str, LimiterStatistics]
 
 
 class Runtime:
