@@ -79,15 +79,14 @@ class Delivery:
 
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
         error = reply.exception()
-        if not pending.settled and (error is not None or pending.host is None):
-            joined = [each for each in pending.instance.unsettled.values() if each.host is pending]
-            for each in (pending, *joined):
-                self._end(each, error)
+        if not pending.settled and not pending.joins:
+            self._end(pending, error)
         self.backlog.ended(pending)
 
     def _end(self, pending: Pending, error: BaseException | None) -> None:
         if self._services.stopping():
-            keep_for_next_start(self._services, pending)
+            for each in (pending, *pending.joined()):
+                keep_for_next_start(self._services, each)
             return
         task = asyncio.ensure_future(settle_unworked(self._services, pending, self._failure(pending, error)))
         pending.instance.settling.add(task)

@@ -102,6 +102,12 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
         return
     outcome: Outcome = "aborted" if isinstance(error, AbortedError) else "failed"
     pending.reread(row)
+    for each in pending.joined():
+        joined = await patiently(services.store.submission, each.submission_id)
+        if joined is None or joined.status == "settled":
+            tell_outcome(services, each, joined, error)
+        else:
+            each.reread(joined)
     if pending.resumed:
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         await Operation(services, *await _reopened(services, pending)).fail(failure, outcome)

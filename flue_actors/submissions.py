@@ -167,6 +167,15 @@ class Pending:
         self.started_at = at_ms
         self.instance.running.append(self)
 
+    @property
+    def joins(self) -> bool:
+        """True while it is a part of another one's turn: whatever becomes of that becomes of it."""
+        return self.submission.host is not None and self.submission.host in self.instance.unsettled
+
+    def joined(self) -> "list[Pending]":
+        """Those that are a part of its turn."""
+        return [each for each in self.instance.unsettled.values() if each.submission.host == self.submission_id]
+
     def join(self, host: "Pending") -> None:
         """It is worked on as a part of another one's turn."""
         self.host = host
