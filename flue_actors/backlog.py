@@ -19,13 +19,14 @@ AT_ONCE: Final = 64
 class Backlog:
     """Holds inputs back. ``deliver`` hands one to its actor."""
 
-    __slots__ = ("_at_once", "_closed", "_deliver", "_held", "_taken")
+    __slots__ = ("_at_once", "_begun", "_closed", "_deliver", "_held", "_taken")
 
     def __init__(self, deliver: Callable[[Pending], None], at_once: int = AT_ONCE) -> None:
         self._deliver = deliver
         self._at_once = at_once
         self._held: OrderedDict[AgentKey, list[Pending]] = OrderedDict()
         self._taken: dict[AgentKey, set[Pending]] = {}  # what of an instance's has not ended
+        self._begun = False
         self._closed = False
 
     def __len__(self) -> int:
@@ -33,9 +34,14 @@ class Backlog:
         return len(self._held)
 
     def hold(self, inputs: Iterable[Pending]) -> None:
-        """Take these, in the order of their acceptance, and begin."""
+        """Take these, in the order of their acceptance."""
         for pending in inputs:
             self._held.setdefault(pending.submission.key, []).append(pending)
+        self._fill()
+
+    def begin(self) -> None:
+        """Work on what is held. Until then only instances that are sent something do."""
+        self._begun = True
         self._fill()
 
     def take_up(self, key: AgentKey) -> None:
@@ -62,7 +68,7 @@ class Backlog:
         return left
 
     def _fill(self) -> None:
-        while self._held and len(self._taken) < self._at_once and not self._closed:
+        while self._held and len(self._taken) < self._at_once and self._begun and not self._closed:
             key, held = self._held.popitem(last=False)
             self._begin(key, held)
 

@@ -54,9 +54,13 @@ class Intake:
         return tuple([info(each) for parked in self._parked.values() for each in parked])
 
     def begin(self, left: Sequence[Submission]) -> None:
-        """Work on what an earlier process accepted and did not settle, and keep only what is to be kept."""
+        """Take up what an earlier process accepted and did not settle, and keep only what is to be kept."""
         self._take_up(left)
         self._sweeper.start()
+
+    def work_off(self) -> None:
+        """Begin with what an earlier process left, a little at a time."""
+        self._delivery.backlog.begin()
 
     def unpark(self) -> None:
         """There are new definitions: take up what waited for them."""

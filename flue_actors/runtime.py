@@ -47,7 +47,7 @@ from flue_actors.watchdog import Watchdog
 
 logger = logging.getLogger("flue_actors.runtime")
 
-LOAD_PATIENCE: Final = 0.6
+LOAD_PATIENCE: Final = 0.8
 """Seconds that a start waits for a model's SDK (it takes one to load): the first turn waits for what is left of it."""
 
 
@@ -176,6 +176,7 @@ class Runtime:
         self._intake = Intake(services, self._system, self._instances, self._retention, lambda: self._roster)
         self.state = "running"
         self._intake.begin(left)
+        self.when_loaded(self._intake.work_off)  # what was left has waited longer than whoever comes now
 
     def when_loaded(self, then: Callable[[], object]) -> None:
         """Call ``then`` once the models known at the start are loaded; before `start` there is nothing to wait for."""
