@@ -84,7 +84,7 @@ class SessionStream:
         self._begun = True
         position = self._feed.positions.get(self._session)
         if self._joins:
-            self._place = Place(last, 0) if position is None else position.place
+            self._place = Place(last, min(last, 1)) if position is None else position.place  # behind its last word
         elif self._place.seq > (last if position is None else max(last, position.seq)):
             raise InvalidRequestError(
                 "The offset is behind the end of this conversation.",

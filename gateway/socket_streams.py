@@ -29,7 +29,6 @@ class SocketStreams:
         self._congested = congested
         self._writable = asyncio.Event()
         self._open: dict[str, tuple[SessionStream, asyncio.Task[None]]] = {}
-        self._leaving = False
 
     def start(self, frame: StreamFrame) -> None:
         """Begin to send."""
@@ -43,10 +42,9 @@ class SocketStreams:
 
     def stop(self, request_id: str) -> None:
         """End one; the peer is told."""
-        stream, task = self._open.pop(request_id)
+        stream, task = self._open[request_id]
         task.cancel()
-        stream.close()
-        self._write([self._protocol.stopped(request_id)])
+        self._end(request_id, stream, self._protocol.stopped(request_id))
 
     def writable(self) -> None:
         """The peer reads again."""
@@ -54,9 +52,10 @@ class SocketStreams:
 
     def go_away(self) -> None:
         """The server stops: every stream ends, and says where to go on."""
-        self._leaving = True
-        for stream, _ in self._open.values():
-            stream.nudge()
+        for request_id, (stream, task) in list(self._open.items()):
+            task.cancel()
+            error = DrainingError(retry_after=1)
+            self._end(request_id, stream, self._protocol.broken(request_id, error, offset=stream.offset))
 
     def close(self) -> None:
         """The peer is gone."""
@@ -68,8 +67,6 @@ class SocketStreams:
     async def _run(self, request_id: str, stream: SessionStream) -> None:
         try:
             while not stream.ended:
-                if self._leaving:
-                    raise DrainingError(retry_after=1)
                 if found := await stream.next():
                     self._write(self._protocol.follow(request_id, found))
                 while self._congested():
@@ -80,6 +77,9 @@ class SocketStreams:
             if not isinstance(error, FlueError):
                 logger.exception("a stream failed")
             last = self._protocol.broken(request_id, error, offset=stream.offset)
+        self._end(request_id, stream, last)
+
+    def _end(self, request_id: str, stream: SessionStream, last: bytes) -> None:
         stream.close()
         self._open.pop(request_id, None)
         self._write([last])
