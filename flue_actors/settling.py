@@ -97,17 +97,17 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
         StoreError: Refused.
     """
     row = await patiently(services.store.submission, pending.submission_id)
-    if row is None or row.status == "settled":
-        tell_outcome(services, pending, row, error)
-        return
-    outcome: Outcome = "aborted" if isinstance(error, AbortedError) else "failed"
-    pending.reread(row)
-    for each in pending.joined():
+    for each in pending.joined():  # read behind it: they are settled with it
         joined = await patiently(services.store.submission, each.submission_id)
         if joined is None or joined.status == "settled":
             tell_outcome(services, each, joined, error)
         else:
             each.reread(joined)
+    if row is None or row.status == "settled":
+        tell_outcome(services, pending, row, error)
+        return
+    outcome: Outcome = "aborted" if isinstance(error, AbortedError) else "failed"
+    pending.reread(row)
     if pending.resumed:
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         await Operation(services, *await _reopened(services, pending)).fail(failure, outcome)
