@@ -119,6 +119,7 @@ class AgentActor(Actor):
 
     async def _attend(self, pending: Pending) -> None:
         """Work on it; again, from what is stored, when the store refused a write because it had kept an earlier one."""
+        await pending.instance.decided()
         for _ in range(TRIES):
             if await self._try(pending):
                 return

@@ -43,4 +43,4 @@ async def reopen(services: Services, submission: Submission) -> tuple[Session, R
     session, entries = await patiently(Session.load, services.store, submission.key, submission.session)
     journal = await patiently(services.store.journal, submission.id)
     mine = [entry for entry in entries if entry.submission_id == submission.id]
-    return session, resumption(mine, journal, last_seq=session.seq, spent_ms=submission.spent_ms)
+    return session, resumption(mine, journal, spent_ms=submission.spent_ms)

@@ -64,6 +64,7 @@ class SessionStream:
         self._upto = 0  # entries up to this one are read from the store
         self._again = False  # the entry of the last event may have another
         self._torn = False  # the beginning of the reply that is under way is missing
+        self._behind = False  # the store may have entries that no event tells of
         self._closed = False
 
     @property
@@ -130,6 +131,9 @@ class SessionStream:
         if self._follower.lagged:
             raise ReaderTooSlowError(meta={"offset": self.offset})
         while not self.ended:
+            if self._behind:
+                self._behind = False
+                self._upto = max(self._upto, await self._store.last_seq(self._key, self._session))
             if self._again or self._place.seq < self._upto:
                 found = await self._stored()
             else:
@@ -149,8 +153,9 @@ class SessionStream:
                 self._upto, self._again = place.seq - (place.n == 0), last.n == 0
                 break
             self._live.popleft()
-            if place is None:
+            if place is None:  # said past the session's actor: its entries may have been written without a word
                 delivered.append(shown)
+                self._behind = True
             elif place > last:
                 if not _follows(place, last):
                     delivered += self._snapshot()

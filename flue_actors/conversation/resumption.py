@@ -49,16 +49,16 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     spent_ms: int = 0
 
 
-def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_seq: int, spent_ms: int) -> Resumption:
+def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, spent_ms: int) -> Resumption:
     """Read the traces.
 
     Args:
         entries: The session's entries of this submission.
-        journal: Its journal.
-        last_seq: The seq of the session's last entry: pieces of a reply that stand elsewhere are of no use any more.
+        journal: Its journal. Pieces of a reply before the last of these entries are of no use any more.
         spent_ms: What the row says.
     """
     turns, usage, kept, last, replied = 0, ZERO, "", None, 0
+    newest = entries[-1].seq if entries else 0
     for entry in entries:
         message = read_message(entry).message if is_message(entry) else None
         if isinstance(message, AssistantMessage):
@@ -75,7 +75,7 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, last_
         turns=turns,
         usage=usage,
         kept=kept,
-        partial=_piece([row for row in journal if row.kind == "text" and row.after == last_seq]),
+        partial=_piece([row for row in journal if row.kind == "text" and row.after >= newest]),
         finished=finished,
         # Of the calls of the last reply only: some models call every first call "call_0".
         steps={row.name: row.body for row in journal if row.kind == "step" and row.after >= replied},

@@ -26,7 +26,7 @@ def piece(name: str, text: str, *, after: int = 1, spent_ms: int = 0) -> Journal
 
 
 def found(*messages: Message | None, journal: tuple[JournalRow, ...] = (), spent_ms: int = 0) -> Resumption:
-    return resumption(stored(*messages), journal, last_seq=len(messages), spent_ms=spent_ms)
+    return resumption(stored(*messages), journal, spent_ms=spent_ms)
 
 
 def test_without_traces_it_goes_on_from_the_beginning() -> None:
