@@ -331,6 +331,11 @@ class Core:
         self._for_all(lambda a: interrupt_all(a, stopping))
         await self._until(self._is_quiet, grace)
         self._for_all(fence_all)
+        for (
+            orphan
+        ) in self.orphans:  # once more: one that is patient with something outlives the system by that patience
+            if orphan.task is not None:
+                orphan.task.cancel()
         self._for_all(lambda a: a.leave("shutdown"))
         await self._until(lambda: not self.directory.entries, grace)
         self._for_all(lambda a: interrupt_all(a, stopping))
