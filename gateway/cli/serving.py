@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -100,6 +101,10 @@ def _take_up(live: LiveProject, files: Sequence[Path]) -> None:
             click.secho("app.py came or went: restart to serve the project with it, or without it.", fg="red", err=True)
 
 
+LAST_GRACE: Final = 0.5
+"""Seconds that what is left when everything has stopped gets to end."""
+
+
 async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:
     settings = opened.settings
     hold_heap()
@@ -112,13 +117,17 @@ async def _serve(opened: OpenProject, app: App | None, *, dev: bool) -> None:
         on_listening=partial(_announce, opened),
         on_draining=_say_draining,
     )
-    _leave_stubborn_work(opened.runtime)
+    await _leave_stubborn_work(opened.runtime)
 
 
-def _leave_stubborn_work(runtime: Runtime) -> None:
+async def _leave_stubborn_work(runtime: Runtime) -> None:
     """End the process if work is left that does not end when it is cancelled: the loop's own end would wait for it."""
     stopped = runtime.state == "stopped"
-    if not stopped or runtime.snapshot().actors.orphans:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    stubborn = (await asyncio.wait(left, timeout=LAST_GRACE))[1] if left else left
+    if stubborn or not stopped or runtime.snapshot().actors.orphans:
         sys.stdout.flush()
         os._exit(0 if stopped else 1)
 
