@@ -105,7 +105,7 @@ class SessionStream:
         """
         await self.begin()
         found = await self._found()
-        if found or self.ended:
+        if found or self.ended or self._place.seq < self._upto:  # an entry is being written: look again, do not wait
             return found
         await self._follower.ready()
         return await self._found()
@@ -136,6 +136,8 @@ class SessionStream:
                 self._upto = max(self._upto, await self._store.last_seq(self._key, self._session))
             if self._again or self._place.seq < self._upto:
                 found = await self._stored()
+                if not found and self._place.seq < self._upto:
+                    return []
             else:
                 self._live.extend(self._follower.take())
                 found = self._advance() or self._snapshot()
