@@ -16,7 +16,6 @@ from flue_actors.actors import Actor, Address
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.definition.agent import ResolvedAgent
 from flue_actors.errors import (
-    AbortedError,
     AttemptsExhaustedError,
     ConfigError,
     DeadlineExceededError,
@@ -34,7 +33,6 @@ from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.settling import TRIES, aborted, keep_for_next_start, tell_outcome
-from flue_actors.storage import Outcome
 from flue_actors.submissions import Pending
 
 logger = logging.getLogger("flue_actors.agents")
@@ -119,7 +117,6 @@ class AgentActor(Actor):
 
     async def _attend(self, pending: Pending) -> None:
         """Work on it; again, from what is stored, when the store refused a write because it had kept an earlier one."""
-        await pending.instance.decided()
         for _ in range(TRIES):
             if await self._try(pending):
                 return
@@ -192,8 +189,7 @@ class AgentActor(Actor):
             logger.error("%s: %s %s", self._key, error.message, error.dev, exc_info=error)
             error = InternalError(dev=f"{error.message} {error.dev}".strip())
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
-        outcome: Outcome = "aborted" if isinstance(failure, AbortedError) else "failed"
-        await operation.fail(failure, outcome)
+        await operation.fail(failure)
         if isinstance(failure, ModelRefusedError):
             self._forget(operation.session_name)  # read anew, it leaves the refused input out
 
@@ -224,8 +220,8 @@ class AgentActor(Actor):
             StoreError: The store refused.
         """
         name = pending.submission.session
+        await pending.instance.decided()
         if pending.resumed:
-            await pending.instance.decided()
             session, past = await reopen(self._host.services, pending.submission)
             self._keep(session)
             return session, past
@@ -241,7 +237,6 @@ class AgentActor(Actor):
         name = pending.submission.session
         if pending.first:
             return Session(self._key, name)  # a read costs a thread hop, 0.1 ms, and there is nothing to read
-        await pending.instance.decided()
         session, _ = await patiently(Session.load, self._host.services.store, self._key, name)
         return session
 

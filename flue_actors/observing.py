@@ -323,6 +323,17 @@ class Subscription:
         self._feed.release(self)
 
 
+def watched(subscription: Subscription | None) -> Subscription:
+    """The subscription of who submitted something, if it asked for one.
+
+    Raises:
+        ValueError: It did not.
+    """
+    if subscription is None:
+        raise ValueError("this submission is not watched: submit it with watch=True")
+    return subscription
+
+
 class Unsubscribe(Protocol):
     """Call it to stop observing."""
 

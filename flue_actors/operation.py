@@ -12,7 +12,7 @@ import msgspec
 
 from flue_actors import events
 from flue_actors.conversation.entries import ResumedBody, Source, resumed_entry
-from flue_actors.conversation.outcome import add_usage, cut_off_reply, prompt_result
+from flue_actors.conversation.outcome import add_usage, cut_off_reply, outcome_of, prompt_result
 from flue_actors.conversation.prompts import aborted_signal, continued_signal, interrupted_signal, unanswered_signal
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import Finish, Stop, next_step, unknown_outcome
@@ -31,7 +31,7 @@ from flue_actors.models.protocol import ModelRequest
 from flue_actors.party import Party, input_message
 from flue_actors.services import Services
 from flue_actors.session import Session
-from flue_actors.storage import Entry, Op, Outcome, Requeue
+from flue_actors.storage import Entry, Op, Requeue
 from flue_actors.submissions import Pending
 from flue_actors.system_prompt import SystemPrompt
 from flue_actors.tool_calls import Steps, ToolRunner
@@ -117,13 +117,13 @@ class Operation:
             self._end_turn(reply, await tools.run(step.calls))
             self._at_boundary(agent)
 
-    async def fail(self, error: TurnError, outcome: Outcome = "failed") -> None:
+    async def fail(self, error: TurnError) -> None:
         """Settle it ``failed`` or ``aborted``; history shows why.
 
         Raises:
             StoreError: The store refused.
         """
-        record, shown = self._record, PublicError.of(error)
+        record, shown, outcome = self._record, PublicError.of(error), outcome_of(error)
         reason = events.OperationError(name=error.type, message=error.message)
         left, signal = self._leave(error)
         body = record.settled_body(outcome=outcome, stop_reason=error.type, usage=self._usage(), error=reason)

@@ -21,10 +21,9 @@ class Party:
     def __init__(self, host: Pending) -> None:
         self.members = [host]
         if host.resumed:
-            for each in host.instance.of(host.submission.session):
-                if each.submission.host == host.submission_id:
-                    each.join(host)
-                    self.members.append(each)
+            for each in host.joined():
+                each.join(host)
+                self.members.append(each)
 
     @property
     def host(self) -> Pending:
@@ -57,7 +56,6 @@ class Party:
         attempt = member.submission.attempt + 1
         joins = None if member is host else host.submission_id
         member.submission = msgspec.structs.replace(member.submission, attempt=attempt, host=joins)
-        member.claimed = True
         if member not in self.members:
             member.join(host)
             self.members.append(member)

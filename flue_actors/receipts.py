@@ -10,7 +10,7 @@ from flue_actors.clock import iso
 from flue_actors.errors import InternalError, InterruptedTurnError, TurnError, UnavailableError, turn_error
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, OperationError, PromptResult, PublicError
 from flue_actors.ids import DEFAULT_HARNESS
-from flue_actors.observing import Feed, Subscription
+from flue_actors.observing import Feed, Subscription, watched
 from flue_actors.storage import Submission
 
 _decode_result = msgspec.json.Decoder(PromptResult).decode
@@ -96,9 +96,7 @@ class Settled:
     @property
     def feed(self) -> Subscription:
         """Its outcome, as events; only when submitted with ``watch=True``."""
-        if self._subscription is None:
-            raise ValueError("this submission is not watched: submit it with watch=True")
-        return self._subscription
+        return watched(self._subscription)
 
     async def result(self) -> PromptResult:
         """The outcome. Raises TurnError."""

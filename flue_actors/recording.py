@@ -6,7 +6,7 @@ has, so nothing is asked of a model or a tool twice.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -18,7 +18,15 @@ logger = logging.getLogger("flue_actors.recording")
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
-"""Seconds before what an unavailable store refused is written again; each pause is twice the one before."""
+"""Seconds before an unavailable store is asked again; each pause is twice the one before."""
+
+
+def pauses() -> Iterator[float]:
+    """One after the other, without end."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class Recording:
@@ -63,7 +71,7 @@ class Recording:
         return all(write.error() is None for write in self._open)
 
     async def _durable(self, write: "_Write") -> None:
-        pause = FIRST_PAUSE
+        waits = pauses()
         while True:
             future = self._under_way(write)
             if future is not None:
@@ -84,10 +92,10 @@ class Recording:
                 raise error or FencedError
             if self._services.stopping() and _is_cancelled():
                 raise error  # the stop has waited long enough: the next start goes on with it
+            pause = next(waits)
             logger.warning("the store cannot be written; tried again in %g s", pause)
             self._paused(error)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
             self._write_again()
 
     def _first_failure(self, last: "_Write") -> "_Write | None":

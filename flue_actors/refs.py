@@ -17,7 +17,7 @@ from flue_actors.agent_ref import (
     Submitted,
 )
 from flue_actors.clock import iso
-from flue_actors.conversation.entries import is_message, is_private, read_message
+from flue_actors.conversation.entries import MessageBody, is_message, is_private, read_message
 from flue_actors.definition.guards import Principal
 from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError
 from flue_actors.events import Event, PromptResult
@@ -156,9 +156,8 @@ class LocalSessionRef:
         missing = limit
         while True:  # not every entry is a message
             entries = await self._host.store.entries(self.key, self._name, after=low, before=high, limit=missing)
-            page = [
-                _history_entry(entry) for entry in entries if is_message(entry) and not is_private(read_message(entry))
-            ]
+            bodies = [(entry, read_message(entry)) for entry in entries if is_message(entry)]
+            page = [_history_entry(entry, body) for entry, body in bodies if not is_private(body)]
             found = [*found, *page] if high is None else [*page, *found]
             if missing is None or limit is None or len(entries) < missing or len(found) == limit:
                 return found
@@ -264,11 +263,11 @@ class LocalAgentRef(LocalSessionRef):
         return row
 
 
-def _history_entry(entry: Entry) -> HistoryEntry:
+def _history_entry(entry: Entry, body: MessageBody) -> HistoryEntry:
     return HistoryEntry(
         offset=f"{entry.seq}-0",
         at=iso(entry.at),
-        message=read_message(entry).message,
+        message=body.message,
         submission_id=entry.submission_id,
     )
 

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from flue_actors.conversation.resumption import Resumption, resumption
 from flue_actors.errors import StoreUnavailableError
-from flue_actors.recording import FIRST_PAUSE, LONGEST_PAUSE
+from flue_actors.recording import pauses
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.storage import Submission
@@ -24,14 +24,14 @@ async def patiently(ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.k
     Raises:
         StoreError: Another one than `StoreUnavailableError`.
     """
-    pause = FIRST_PAUSE
+    waits = pauses()
     while True:
         try:
             return await ask(*args, **kwargs)
         except StoreUnavailableError:
+            pause = next(waits)
             logger.warning("the store cannot be used; tried again in %g s", pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def reopen(services: Services, submission: Submission) -> tuple[Session, Resumption]:

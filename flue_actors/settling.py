@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from flue_actors.clock import iso
+from flue_actors.conversation.outcome import outcome_of
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.errors import AbortedError, FencedError, FlueError, InternalError, StoreError, TurnError
 from flue_actors.events import ErrorEvent, Idle, PublicError
@@ -20,7 +21,7 @@ from flue_actors.recording import Recording
 from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.session import Session
-from flue_actors.storage import Outcome, Settle, Submission
+from flue_actors.storage import Settle, Submission
 from flue_actors.submissions import Pending
 
 logger = logging.getLogger("flue_actors.settling")
@@ -106,16 +107,15 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
     if row is None or row.status == "settled":
         tell_outcome(services, pending, row, error)
         return
-    outcome: Outcome = "aborted" if isinstance(error, AbortedError) else "failed"
     pending.reread(row)
     if pending.resumed:
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
-        await Operation(services, *await _reopened(services, pending)).fail(failure, outcome)
+        await Operation(services, *await _reopened(services, pending)).fail(failure)
         return
     settle = Settle(
         submission_id=row.id,
         attempt=row.attempt,
-        outcome=outcome,
+        outcome=outcome_of(error),
         at=services.clock.now_ms(),
         error=_encode(PublicError.of(error)),
     )

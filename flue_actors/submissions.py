@@ -14,7 +14,7 @@ from flue_actors.definition.guards import Principal
 from flue_actors.errors import FlueError, SubmissionNotFoundError
 from flue_actors.events import PromptResult
 from flue_actors.ids import AgentKey
-from flue_actors.observing import Feed, Feeds, Subscription
+from flue_actors.observing import Feed, Feeds, Subscription, watched
 from flue_actors.session import Session
 from flue_actors.storage import Submission
 
@@ -45,7 +45,6 @@ class Pending:
         seq: The seq of its session's newest entry when it was accepted.
         arrived_at: Loop time of its arrival here.
         started_at: Milliseconds since the epoch; 0 until it is worked on.
-        claimed: An attempt began in this process: what it did is in the history.
         resumed: An earlier attempt left something behind, here or in another process.
         abort: Somebody wants it aborted, for this reason.
         host: The one whose turn it joined, and is settled with.
@@ -58,7 +57,6 @@ class Pending:
         "_subscription",
         "abort",
         "arrived_at",
-        "claimed",
         "first",
         "host",
         "instance",
@@ -82,7 +80,6 @@ class Pending:
         self.seq = 0
         self.arrived_at = asyncio.get_running_loop().time()
         self.started_at = 0
-        self.claimed = False
         self.resumed = submission.attempt > 0
         self.abort = submission.abort
         self.host: Pending | None = None
@@ -122,9 +119,7 @@ class Pending:
     @property
     def feed(self) -> Subscription:
         """Its events from the first on; only when submitted with ``watch=True``."""
-        if self._subscription is None:
-            raise ValueError("this submission is not watched: submit it with watch=True")
-        return self._subscription
+        return watched(self._subscription)
 
     @property
     def outcome(self) -> "asyncio.Future[PromptResult]":
@@ -185,7 +180,6 @@ class Pending:
         """Go on from what the store says of it."""
         self.submission = row
         self.first = False
-        self.claimed = False
         self.resumed = row.attempt > 0
         if row.host is None and self.host is not None:
             self.host = None
@@ -242,9 +236,7 @@ class Attached:
     @property
     def feed(self) -> Subscription:
         """Its events from now on; only when submitted with ``watch=True``."""
-        if self._subscription is None:
-            raise ValueError("this submission is not watched: submit it with watch=True")
-        return self._subscription
+        return watched(self._subscription)
 
     async def result(self) -> PromptResult:
         """Wait for the outcome. Raises TurnError."""

@@ -4,13 +4,13 @@ Nothing is taken while the server still holds the last chunk back for a slow rea
 last `error` event that says where to go on.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Self
 
 from flue_actors.errors import FlueError
 from flue_actors.gateway.asgi import Receive
 from flue_actors.gateway.errors import error_body, with_offset
+from flue_actors.gateway.listening import Listener
 from flue_actors.gateway.sse import HEARTBEAT, error_frame, shown_frames
 from flue_actors.gateway.wire import StreamError
 from flue_actors.streaming import SessionStream
@@ -29,15 +29,9 @@ class FollowStream:
         forget: "Callable[[FollowStream], None]",
     ) -> None:
         self._stream = stream
-        self._receive = receive
+        self._listener = Listener(receive, heartbeat, stream.nudge)
         self._instance_id = instance_id
-        self._heartbeat = heartbeat
         self._forget = forget
-        self._loop = asyncio.get_running_loop()
-        self._watch: asyncio.Task[None] | None = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._beat_due = False
-        self._left = False
         self._last_word: FlueError | None = None
         self._done = False
 
@@ -45,16 +39,14 @@ class FollowStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._watch is None:
-            self._watch = self._loop.create_task(self._wait_until_left())
-            self._beat = self._loop.call_later(self._heartbeat, self._beats)
+        if not self._listener.begun:
+            self._listener.begin()
             return HEARTBEAT  # the answer begins at once, however long nothing happens
-        while not (self._done or self._left or self._stream.ended):
+        while not (self._done or self._listener.left or self._stream.ended):
             if self._last_word is not None:
                 return self._error(self._last_word)
-            if self._beat_due:
-                self._beat_due = False
-                return HEARTBEAT
+            if beat := self._listener.beat():
+                return beat
             try:
                 found = await self._stream.next()
             except FlueError as error:
@@ -71,10 +63,7 @@ class FollowStream:
     async def close(self) -> None:
         """Stop following. Called by the server's side whatever happened."""
         self._stream.close()
-        if self._beat is not None:
-            self._beat.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._listener.close()
         self._forget(self)
 
     def _error(self, error: FlueError) -> bytes:
@@ -82,14 +71,3 @@ class FollowStream:
         body = with_offset(error_body(error), self._stream.offset)
         # Without an id: a browser comes back by itself, with the last one it was given.
         return error_frame(StreamError(instance_id=self._instance_id, error=body), id=b"")
-
-    def _beats(self) -> None:
-        self._beat_due = True
-        self._beat = self._loop.call_later(self._heartbeat, self._beats)
-        self._stream.nudge()
-
-    async def _wait_until_left(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        self._stream.nudge()

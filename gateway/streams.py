@@ -12,7 +12,8 @@ from typing import Self
 from flue_actors.errors import FlueError, ReaderTooSlowError
 from flue_actors.gateway.asgi import Receive
 from flue_actors.gateway.errors import error_body
-from flue_actors.gateway.sse import HEARTBEAT, error_frame, event_frames
+from flue_actors.gateway.listening import Listener
+from flue_actors.gateway.sse import error_frame, event_frames
 from flue_actors.gateway.wire import StreamError
 from flue_actors.observing import Subscription
 
@@ -30,16 +31,10 @@ class EventStream:
         forget: "Callable[[EventStream], None]",
     ) -> None:
         self._feed = feed
-        self._receive = receive
+        self._listener = Listener(receive, heartbeat, self._ring)
         self._instance_id = instance_id
-        self._heartbeat = heartbeat
         self._forget = forget
-        self._loop = asyncio.get_running_loop()
         self._wake: asyncio.Future[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._beat_due = False
-        self._left = False
         self._last_word: FlueError | None = None
         self._done = False
 
@@ -47,13 +42,14 @@ class EventStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._watch is None:
-            self._begin()
-        while not self._done and not self._left:
+        if not self._listener.begun:
+            self._listener.begin()
+            self._feed.on_ready(self._ring)
+        while not self._done and not self._listener.left:
             chunk = self._take()
             if chunk:
                 return chunk
-            self._wake = self._loop.create_future()
+            self._wake = asyncio.get_running_loop().create_future()
             await self._wake
         raise StopAsyncIteration
 
@@ -65,16 +61,8 @@ class EventStream:
     async def close(self) -> None:
         """Stop watching. Called by the server's side whatever happened."""
         self._feed.close()
-        if self._beat is not None:
-            self._beat.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._listener.close()
         self._forget(self)
-
-    def _begin(self) -> None:
-        self._watch = self._loop.create_task(self._wait_until_left())
-        self._beat = self._loop.call_later(self._heartbeat, self._beats)
-        self._feed.on_ready(self._ring)
 
     def _take(self) -> bytes:
         events = self._feed.take()
@@ -85,10 +73,7 @@ class EventStream:
             return event_frames(events)
         if self._last_word is not None:
             return self._error(self._last_word)
-        if self._beat_due:
-            self._beat_due = False
-            return HEARTBEAT
-        return b""
+        return self._listener.beat()
 
     def _error(self, error: FlueError) -> bytes:
         self._done = True
@@ -97,14 +82,3 @@ class EventStream:
     def _ring(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-
-    def _beats(self) -> None:
-        self._beat_due = True
-        self._beat = self._loop.call_later(self._heartbeat, self._beats)
-        self._ring()
-
-    async def _wait_until_left(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        self._ring()

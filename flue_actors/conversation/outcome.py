@@ -2,8 +2,10 @@
 
 from msgspec import UNSET
 
+from flue_actors.errors import AbortedError, FlueError
 from flue_actors.events import ModelName, PromptResult
 from flue_actors.messages import AssistantMessage, Cost, TextContent, Usage, text_of
+from flue_actors.storage import Outcome
 
 ZERO = Usage(cost=Cost())
 
@@ -38,6 +40,11 @@ def prompt_result(last: AssistantMessage, usage: Usage, stop_reason: str | None)
         model=ModelName(provider=last.provider, id=last.model),
         stop_reason=UNSET if stop_reason is None else stop_reason,
     )
+
+
+def outcome_of(error: FlueError) -> Outcome:
+    """How an input ends that ends with this error."""
+    return "aborted" if isinstance(error, AbortedError) else "failed"
 
 
 def cut_off_reply(text: str, api: str, provider: str, model: str, at: int) -> AssistantMessage:
