@@ -21,6 +21,29 @@ class TextContent(_Wire, frozen=True, tag_field="type", tag="text"):
     text: str
 
 
+class ImageContent(_Wire, frozen=True, tag_field="type", tag="image"):
+    """A picture. Its bytes are an attachment (`storage.PutAttachment`), named by their content.
+
+    Attributes:
+        attachment: Hex SHA-256 of the bytes.
+        mime_type: ``image/png``, ``image/jpeg``, ``image/gif`` or ``image/webp``.
+        size: Bytes.
+    """
+
+    attachment: str
+    mime_type: str
+    size: int
+
+
+class FileContent(_Wire, frozen=True, tag_field="type", tag="file"):
+    """A document: PDF or text. Fields as in `ImageContent`; ``name`` is the sender's own, shown to the model."""
+
+    attachment: str
+    mime_type: str
+    size: int
+    name: str
+
+
 class ThinkingContent(_Wire, frozen=True, tag_field="type", tag="thinking"):
     """The model's reasoning. Unsigned or redacted parts keep what the provider needs to see again."""
 
@@ -41,7 +64,9 @@ class ToolCall(_Wire, frozen=True, tag_field="type", tag="toolCall"):
     invalid: str | None = None
 
 
+UserContent = TextContent | ImageContent | FileContent
 AssistantContent = TextContent | ThinkingContent | ToolCall
+ToolContent = TextContent | ImageContent
 
 
 class Cost(_Wire, frozen=True, omit_defaults=False):
@@ -68,7 +93,7 @@ class Usage(_Wire, frozen=True, omit_defaults=False):
 class UserMessage(_Wire, frozen=True, tag_field="role", tag="user"):
     """What a person (or program) said."""
 
-    content: tuple[TextContent, ...]
+    content: tuple[UserContent, ...]
     timestamp: int
 
 
@@ -90,7 +115,7 @@ class ToolResultMessage(_Wire, frozen=True, tag_field="role", tag="toolResult", 
 
     tool_call_id: str
     tool_name: str
-    content: tuple[TextContent, ...]
+    content: tuple[ToolContent, ...]
     is_error: bool
     timestamp: int
     details: dict[str, Any] = {}

@@ -7,8 +7,8 @@ One process owns a store at a time.
 * `commit` takes operations that belong together and applies all of them or none. It *enqueues at once* and returns a
   future: two commits are applied in the order of the calls, so a caller may leave the first unawaited and await only
   the last of a group. The future resolves after the writes are durable; if it is cancelled, the writes still happen.
-* Every commit carries the owner's `Fence`; `Claim`, `Append`, `WriteJournal`, `Requeue` and `Settle` also carry the
-  submission's attempt. A commit of a replaced owner or attempt fails with `FencedError` and leaves nothing. The same for
+* Every commit carries the owner's `Fence`; `Claim`, `Append`, `WriteJournal`, `Requeue`, `Suspend` and `Settle` also
+  carry the submission's attempt. A commit of a replaced owner or attempt fails with `FencedError` and leaves nothing. The same for
   whatever else is *refused*: a known id, an unknown one, an entry whose ``seq`` is not the next.
 * An input with an idempotency key that its session knows is no refusal: nothing of that commit is applied, and
   `Committed.known` names the submission that has the key. Such an `Admit` is refused where it is not the first operation.
@@ -32,15 +32,15 @@ import msgspec
 
 from flue_actors.ids import AgentKey
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """Version of the stored formats. Raised with a migration, never without."""
 
 SubmissionKind = Literal["direct", "dispatch"]
 SubmissionStatus = Literal["queued", "running", "waiting", "settled"]
 Outcome = Literal["completed", "failed", "aborted"]
 EntryKind = Literal["message", "resumed", "settled", "compaction"]
-JournalKind = Literal["text", "step"]
-KvKind = Literal["state", "frozen", "snapshot"]
+JournalKind = Literal["text", "step", "approval"]
+KvKind = Literal["state", "frozen", "snapshot", "usage"]
 
 
 class Fence(msgspec.Struct, frozen=True, gc=False):
@@ -151,6 +151,7 @@ class Append(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Add entries behind the session's last one; ``entries[0].seq`` must be its ``last_seq + 1``.
 
     With ``submission_id`` it is refused unless that submission runs at ``attempt``; without entries that is all it does.
+    ``parent`` names the session that a new one belongs to (a task's); one that exists keeps the parent it has.
     """
 
     key: AgentKey
@@ -158,6 +159,7 @@ class Append(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     entries: tuple[Entry, ...]
     submission_id: str | None = None
     attempt: int = 0
+    parent: str | None = None
 
 
 class Settle(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -182,6 +184,29 @@ class Requeue(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     spent_ms: int
 
 
+class Suspend(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The attempt ends because somebody has to decide: running becomes waiting, and the attempt is excused.
+
+    Refused as `Append` is. Its host and its journal stay. ``spent_ms`` is the work in all its attempts so far.
+    """
+
+    submission_id: str
+    attempt: int
+    spent_ms: int
+
+
+class Decide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Set the body of an ``approval`` row in the journal of a waiting submission; with ``resume`` it becomes queued.
+
+    Refused when the submission is not waiting, or has no such row.
+    """
+
+    submission_id: str
+    name: str
+    body: bytes
+    resume: bool
+
+
 class RequestAbort(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Note for each of these that somebody wants it aborted. What is settled, unknown or noted already stays as it is."""
 
@@ -193,8 +218,10 @@ class WriteJournal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Add a row to the submission's journal; refused as `Append` is. Its outcome removes the journal.
 
     Attributes:
-        kind: ``text``: a piece of the reply that is being streamed; ``step``: the value of a durable tool's step.
+        kind: ``text``: a piece of the reply that is being streamed; ``step``: the value of a durable tool's step;
+            ``approval``: a call that waits for, or has, somebody's decision (one row for each name, the last one counts).
         name: ``text``: the turn's id, a slash, the place of the piece. ``step``: the call's id, a slash, the step's name.
+            ``approval``: the call's id. Of a task: the task's id and a slash before that.
         after: The seq of the session's last entry when it was written.
         spent_ms: As in `Requeue`.
     """
@@ -227,8 +254,10 @@ class Rename(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Erase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Remove one session with its entries, submissions, journals and frozen texts, or (``session=None``) the whole
-    instance with everything it has. Nothing happens where there is nothing."""
+    """Remove one session with its entries, submissions, journals and frozen texts, and the sessions it is the parent of,
+    or (``session=None``) the whole instance with everything it has. Nothing happens where there is nothing.
+
+    Attachments go with the instance."""
 
     key: AgentKey
     session: str | None = None
@@ -257,7 +286,43 @@ class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     body: bytes | None
 
 
-Op = Admit | Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Rename | Erase | Prune
+class PutAttachment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Keep bytes for an instance, under their content's name; nothing happens when it has them.
+
+    Attributes:
+        id: Hex SHA-256 of ``body``.
+    """
+
+    key: AgentKey
+    id: str
+    mime_type: str
+    body: bytes
+
+
+class Attachment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What was kept with `PutAttachment`."""
+
+    id: str
+    mime_type: str
+    body: bytes
+
+
+Op = (
+    Admit
+    | Claim
+    | Append
+    | WriteJournal
+    | Requeue
+    | Suspend
+    | Decide
+    | RequestAbort
+    | Settle
+    | PutKv
+    | PutAttachment
+    | Rename
+    | Erase
+    | Prune
+)
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
@@ -346,6 +411,10 @@ class Store(Protocol):
 
     async def sessions(self, key: AgentKey) -> list[SessionRecord]:
         """The instance's sessions in order of creation."""
+        ...
+
+    async def attachment(self, key: AgentKey, id: str) -> Attachment | None:
+        """What the instance has under this name."""
         ...
 
     async def kv(self, key: AgentKey, kind: KvKind) -> dict[str, bytes]:

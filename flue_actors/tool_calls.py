@@ -166,7 +166,7 @@ class ToolRunner:
 
     async def _invoke(self, call: ToolCall, tool: Tool, context: ToolContext) -> ToolResultMessage:
         try:
-            text = await tool.execute(tool.bind(call.arguments), context, self._services.run_blocking)
+            answer = await tool.execute(tool.bind(call.arguments), context, self._services.run_blocking)
         except ToolError as error:
             return self._error(call, error.message)
         except asyncio.CancelledError:
@@ -177,10 +177,10 @@ class ToolRunner:
         return ToolResultMessage(
             tool_call_id=call.id,
             tool_name=call.name,
-            content=(TextContent(text=text),),
-            is_error=False,
+            content=(TextContent(text=shown_text(answer.text)),),
+            is_error=answer.is_error,
             timestamp=self._services.clock.now_ms(),
-            details={"customTool": call.name},
+            details=dict(answer.details),
         )
 
     async def _give_up(

@@ -2,12 +2,13 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from difflib import get_close_matches
 from typing import Any, Final, Literal, Never, cast, overload
 
 import msgspec
 
+from flue_actors.definition.attaching import Image
 from flue_actors.definition.calling import RunBlocking, call, json_text
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.raw_schema import schema_binding
@@ -16,16 +17,16 @@ from flue_actors.definition.steps import ToolSteps
 from flue_actors.errors import ConfigError, ToolError
 from flue_actors.ids import AgentKey, is_name
 from flue_actors.models.protocol import ToolSpec
+from flue_actors.sandboxes.workspace import Workspace
 
 TOOL_TEXT_LIMIT: Final = 50 * 1024
 """Bytes of a tool's answer that the model is shown."""
 
 Level = Literal["info", "warn", "error"]
 LogSink = Callable[[Level, str, dict[str, Any]], None]
+Approval = bool | Callable[[dict[str, Any]], bool]
 
-_OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout", "durable", "idempotent")
-_LATER: Final = ("approval",)
-"""Options of features that are not there yet."""
+_OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout", "durable", "idempotent", "approval")
 
 
 class ToolLog:
@@ -49,6 +50,24 @@ class ToolLog:
         self._sink("error", message, attributes)
 
 
+class ToolAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool may return instead of a plain value, when there is more to say.
+
+    Attributes:
+        text: For the model.
+        images: For the model too: pictures, as bytes.
+        details: For whoever watches and for the history, not for the model: JSON.
+        is_error: The model is told that it failed.
+        terminate: No further model call, if every tool of the same reply says so.
+    """
+
+    text: str = ""
+    images: tuple[Image, ...] = ()
+    details: Mapping[str, Any] = {}
+    is_error: bool = False
+    terminate: bool = False
+
+
 class ToolContext:
     """What a tool may know about its call: give a parameter this type.
 
@@ -59,9 +78,22 @@ class ToolContext:
         session: The conversation's name.
         principal: Who sent the message, if a guard said so.
         log: Writes ``log`` events.
+        state: What the instance keeps: a mapping of names to JSON. What a call writes is stored together with its result,
+            and dropped when it fails; calls that run side by side do not see each other's writes.
     """
 
-    __slots__ = ("_cancelled", "_steps", "agent", "log", "principal", "session", "tool", "tool_call_id")
+    __slots__ = (
+        "_cancelled",
+        "_sandbox",
+        "_steps",
+        "agent",
+        "log",
+        "principal",
+        "session",
+        "state",
+        "tool",
+        "tool_call_id",
+    )
 
     def __init__(
         self,
@@ -73,6 +105,8 @@ class ToolContext:
         principal: Principal | None = None,
         log: LogSink = lambda _level, _message, _attributes: None,
         steps: ToolSteps | None = None,
+        sandbox: Workspace | None = None,
+        state: MutableMapping[str, Any] | None = None,
     ) -> None:
         self.tool_call_id = tool_call_id
         self.tool = tool
@@ -80,8 +114,22 @@ class ToolContext:
         self.session = session
         self.principal = principal
         self.log = ToolLog(log)
+        self.state: MutableMapping[str, Any] = {} if state is None else state
         self._steps = steps
+        self._sandbox = sandbox
         self._cancelled = False
+
+    @property
+    def sandbox(self) -> Workspace:
+        """The agent's sandbox: its shell and files.
+
+        Raises:
+            ConfigError: It has none.
+        """
+        if self._sandbox is None:
+            message = f'The tool "{self.tool}" uses a sandbox, and the agent has none.'
+            raise ConfigError(message, details="Give the agent one: sandbox=virtual(), local(...) or isolated(...).")
+        return self._sandbox
 
     @property
     def step(self) -> ToolSteps:
@@ -115,6 +163,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Seconds one call may take; None = the agent's or runtime's ``tool_timeout``.
         durable: A call that was interrupted runs again; its recorded steps do not.
         idempotent: A call that was interrupted runs again: twice is as good as once.
+        approval: Somebody has to approve a call before it runs: every call, or those whose arguments (as bound) this
+            function is true of.
     """
 
     spec: ToolSpec
@@ -123,6 +173,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     durable: bool = False
     idempotent: bool = False
+    approval: Approval = False
 
     @property
     def name(self) -> str:
@@ -146,8 +197,12 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         """
         return self.binding.bind(self.name, arguments)
 
-    async def execute(self, bound: dict[str, Any], context: ToolContext, run_blocking: RunBlocking) -> str:
-        """Run it and return the text for the model, at most `TOOL_TEXT_LIMIT` bytes.
+    def needs_approval(self, bound: dict[str, Any]) -> bool:
+        """True when somebody has to approve the call first. Raises what the tool's ``approval`` function raises."""
+        return self.approval if isinstance(self.approval, bool) else bool(self.approval(bound))
+
+    async def execute(self, bound: dict[str, Any], context: ToolContext, run_blocking: RunBlocking) -> ToolAnswer:
+        """Run it and return its answer, whose text is valid Unicode; it may be long.
 
         Args:
             bound: What `bind` returned.
@@ -160,7 +215,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         if self.binding.context is not None:
             bound = {**bound, self.binding.context: context}
         result = await call(self.function, functools.partial(self.function, **bound), run_blocking)
-        return _text(result)
+        if isinstance(result, ToolAnswer):
+            return msgspec.structs.replace(result, text=valid_text(result.text))
+        return ToolAnswer(text=_text(result), details={"customTool": self.name})
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +226,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None
     durable: bool
     idempotent: bool
+    approval: Approval
 
 
 @overload
@@ -181,6 +239,7 @@ def tool(
     timeout: float | None = None,
     durable: bool = False,
     idempotent: bool = False,
+    approval: Approval = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -191,6 +250,7 @@ def tool(
     timeout: float | None = None,
     durable: bool = False,
     idempotent: bool = False,
+    approval: Approval = False,
     **later: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: name, description and schema come from it. Use bare or with options.
@@ -201,12 +261,14 @@ def tool(
         timeout: Seconds one call may take.
         durable: An interrupted call runs again, and what its `ToolContext.step` recorded does not.
         idempotent: An interrupted call may simply run again.
+        approval: A call runs only after somebody approved it: True, or a function of the arguments (as the tool gets them)
+            that says whether this one needs it.
 
     Raises:
         ConfigError: No description, an impossible name, or parameters a model cannot fill.
     """
     _refuse("tool()", later)
-    options = _Options(timeout=timeout, durable=durable, idempotent=idempotent)
+    options = _Options(timeout=timeout, durable=durable, idempotent=idempotent, approval=approval)
     if function is None:
         return functools.partial(_from_function, name=name, description=description, options=options)
     return _from_function(function, name=name, description=description, options=options)
@@ -232,6 +294,7 @@ def define_tool(
     timeout: float | None = None,
     durable: bool = False,
     idempotent: bool = False,
+    approval: Approval = False,
     **later: Never,
 ) -> Tool:
     """A tool from its pieces.
@@ -239,7 +302,7 @@ def define_tool(
     Args:
         parameters: A JSON schema of type ``object``.
         execute: Called with the arguments as one dict (and a `ToolContext`, if it has such a parameter); sync or async.
-        timeout, durable, idempotent: As in `tool`.
+        timeout, durable, idempotent, approval: As in `tool`.
 
     Raises:
         ConfigError: A blank description, an impossible name, or a schema that is not an object's.
@@ -253,14 +316,12 @@ def define_tool(
         binding = schema_binding(parameters, execute, ToolContext)
     except ConfigError as error:
         raise ConfigError(f'Tool "{name}": {error.message}', details=error.details) from error
-    options = _Options(timeout=timeout, durable=durable, idempotent=idempotent)
+    options = _Options(timeout=timeout, durable=durable, idempotent=idempotent, approval=approval)
     return _make(name, description, execute, binding, options)
 
 
 def _refuse(what: str, options: Mapping[str, Any]) -> None:
     for name in options:
-        if name in _LATER:
-            raise ConfigError(f'"{name}" is not available yet.')
         near = get_close_matches(name, _OPTIONS, 1)
         raise ConfigError(f'"{name}" is no option of {what}.' + (f' Did you mean "{near[0]}"?' if near else ""))
 
@@ -280,6 +341,7 @@ def _make(name: str, description: str, function: Callable[..., Any], binding: Bi
         timeout=options.timeout,
         durable=options.durable,
         idempotent=options.idempotent,
+        approval=options.approval,
     )
 
 
@@ -287,6 +349,8 @@ def _check(name: str, options: _Options) -> None:
     timeout = options.timeout
     if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
         raise ConfigError(f'Tool "{name}": timeout must be a positive number of seconds.')
+    if not (isinstance(options.approval, bool) or callable(options.approval)):
+        raise ConfigError(f'Tool "{name}": approval is True, False, or a function of the arguments.')
     if options.durable and options.idempotent:
         raise ConfigError(f'Tool "{name}": a durable tool runs again anyway; leave out idempotent.')
 
@@ -297,15 +361,20 @@ def _text(result: Any) -> str:
     if isinstance(result, bytes | bytearray | memoryview):
         raise ToolError("The tool answered bytes; it has to answer text or JSON.")
     try:
-        return shown_text(result if isinstance(result, str) else json_text(result))
+        return valid_text(result if isinstance(result, str) else json_text(result))
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolError(f"The tool's answer cannot be written as JSON ({type(error).__name__}).") from error
 
 
-def shown_text(text: str) -> str:
-    """The text as a model or a reader of events can be shown it: valid Unicode, at most `TOOL_TEXT_LIMIT` bytes."""
+def valid_text(text: str) -> str:
+    """The text without what UTF-8 cannot say (lone surrogates)."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def shown_text(text: str, limit: int = TOOL_TEXT_LIMIT) -> str:
+    """The text as a model or a reader of events can be shown it: valid Unicode, at most ``limit`` bytes and a note."""
     encoded = text.encode(errors="replace")
-    if len(encoded) <= TOOL_TEXT_LIMIT:
+    if len(encoded) <= limit:
         return encoded.decode()
-    shown = encoded[:TOOL_TEXT_LIMIT].decode(errors="ignore")
-    return f"{shown}\n[cut: {len(encoded)} bytes in all, {TOOL_TEXT_LIMIT} shown]"
+    shown = encoded[:limit].decode(errors="ignore")
+    return f"{shown}\n[cut: {len(encoded)} bytes in all, {limit} shown]"

@@ -16,6 +16,9 @@
     |   |-- SessionNotFoundError     session_not_found
     |   |-- SubmissionNotFoundError  submission_not_found
     |   |-- SubmissionConflictError  submission_conflict  an idempotency key of another input
+    |   |-- ApprovalNotFoundError    approval_not_found
+    |   |-- ApprovalDecidedError     approval_decided     somebody decided otherwise before
+    |   |-- AttachmentNotFoundError  attachment_not_found
     |   |-- SessionBusyError         session_busy         if_busy="reject" and work is running or queued
     |   `-- QueueFullError           queue_full           more than max_queued inputs wait
     |-- DeveloperError               the program that embeds us is wrong
@@ -24,15 +27,26 @@
     |-- TurnError                    an accepted input that could not be completed
     |   |-- ModelError               model_error          the provider refused or broke
     |   |   |-- ModelOverloadedError model_overloaded     still overloaded after the retries
-    |   |   `-- ModelRefusedError    model_refused        the model declined to answer
+    |   |   |-- ModelRefusedError    model_refused        the model declined to answer
+    |   |   `-- ContextOverflowError context_overflow     too long, after compaction too
     |   |-- TurnLimitError           turn_limit           the model asked for tools too many times
+    |   |-- TokenLimitError          token_limit
+    |   |-- CostLimitError           cost_limit
+    |   |-- InstanceLimitError       instance_limit       all model calls of the instance together
+    |   |-- ResultUnavailableError   result_unavailable   no structured result
+    |   |-- SkillNotFoundError       skill_not_found
+    |   |-- SubagentNotFoundError    subagent_not_found
+    |   |-- SandboxMissingError      sandbox_missing      a shell command without a sandbox
+    |   |-- WorkspaceError           workspace_error      the sandbox cannot be opened, a skill in it is malformed
     |   |-- DeadlineExceededError    deadline_exceeded
     |   |-- AbortedError             aborted
     |   |-- InterruptedTurnError     interrupted          the process stopped in the middle
     |   |-- AttemptsExhaustedError   attempts_exhausted   the process stopped in the middle too often
     |   `-- InternalError            internal_error       our fault, or a definition that raised
     |-- ToolError                    told to the model as an error result, never to callers
-    |   `-- ToolArgumentsError       the arguments do not fit the schema
+    |   |-- ToolArgumentsError       the arguments do not fit the schema
+    |   `-- SandboxError             sandbox_error        the sandbox did not do it
+    |       `-- SandboxFileError     sandbox_file_error   no such file, or outside of the sandbox
     |-- UnavailableError             nothing is wrong with the request; come back later
     |   |-- NotStartedError          not_started
     |   |-- DrainingError            draining
@@ -54,6 +68,9 @@ stack or provider text. ``dev`` is shown in development mode only. The cause is 
 """
 
 from flue_actors.errors.caller import (
+    ApprovalDecidedError,
+    ApprovalNotFoundError,
+    AttachmentNotFoundError,
     CallerError,
     Denied,
     ForbiddenOriginError,
@@ -90,6 +107,8 @@ from flue_actors.errors.runtime import (
     NoRuntimeError,
     NotStartedError,
     OverloadedError,
+    SandboxError,
+    SandboxFileError,
     StoreError,
     StoreFormatError,
     StoreOwnedError,
@@ -101,14 +120,23 @@ from flue_actors.errors.runtime import (
 from flue_actors.errors.turn import (
     AbortedError,
     AttemptsExhaustedError,
+    ContextOverflowError,
+    CostLimitError,
     DeadlineExceededError,
+    InstanceLimitError,
     InternalError,
     InterruptedTurnError,
     ModelError,
     ModelOverloadedError,
     ModelRefusedError,
+    ResultUnavailableError,
+    SandboxMissingError,
+    SkillNotFoundError,
+    SubagentNotFoundError,
+    TokenLimitError,
     TurnError,
     TurnLimitError,
+    WorkspaceError,
     turn_error,
 )
 
@@ -117,10 +145,15 @@ __all__ = [
     "ActorError",
     "ActorStoppedError",
     "ActorUnavailableError",
+    "ApprovalDecidedError",
+    "ApprovalNotFoundError",
+    "AttachmentNotFoundError",
     "AttemptsExhaustedError",
     "CallCycleError",
     "CallerError",
     "ConfigError",
+    "ContextOverflowError",
+    "CostLimitError",
     "DeadlineExceededError",
     "Denied",
     "DepthLimitError",
@@ -130,6 +163,7 @@ __all__ = [
     "FencedError",
     "FlueError",
     "ForbiddenOriginError",
+    "InstanceLimitError",
     "InternalError",
     "InterruptedTurnError",
     "InvalidJsonError",
@@ -146,15 +180,22 @@ __all__ = [
     "QueueFullError",
     "ReaderTooSlowError",
     "RequestTimeoutError",
+    "ResultUnavailableError",
     "RouteNotFoundError",
+    "SandboxError",
+    "SandboxFileError",
+    "SandboxMissingError",
     "SessionBusyError",
     "SessionNotFoundError",
+    "SkillNotFoundError",
     "StoreError",
     "StoreFormatError",
     "StoreOwnedError",
     "StoreUnavailableError",
+    "SubagentNotFoundError",
     "SubmissionConflictError",
     "SubmissionNotFoundError",
+    "TokenLimitError",
     "TooLargeError",
     "ToolArgumentsError",
     "ToolError",
@@ -162,5 +203,6 @@ __all__ = [
     "TurnLimitError",
     "UnavailableError",
     "UnknownAgentError",
+    "WorkspaceError",
     "turn_error",
 ]

@@ -131,6 +131,33 @@ class SubmissionConflictError(CallerError):
     default_details = "Use a new key for a new message."
 
 
+class ApprovalNotFoundError(CallerError):
+    """No call of this instance waits for a decision under this id."""
+
+    type = "approval_not_found"
+    status = 404
+    default_message = "No tool call waits for approval under this id."
+    default_details = "GET .../approvals lists those that do."
+
+
+class ApprovalDecidedError(CallerError):
+    """The call was decided otherwise before."""
+
+    type = "approval_decided"
+    status = 409
+    default_message = "Another decision was made on this call before."
+    default_details = "The first decision counts."
+
+
+class AttachmentNotFoundError(CallerError):
+    """The instance has no attachment of this id."""
+
+    type = "attachment_not_found"
+    status = 404
+    default_message = "There is no attachment with this id."
+    default_details = "The id is in the message that the attachment belongs to."
+
+
 class SessionBusyError(CallerError):
     """Sent with ``if_busy="reject"`` while work was running or queued."""
 

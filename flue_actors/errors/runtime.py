@@ -37,6 +37,18 @@ class ToolArgumentsError(ToolError):
     """The model's arguments do not fit the tool's schema; the message names field and value, for the model."""
 
 
+class SandboxError(ToolError):
+    """A sandbox did not do what was asked of it. The message is for the model: no path of the host is in it."""
+
+    type = "sandbox_error"
+
+
+class SandboxFileError(SandboxError):
+    """A path that is not there, not what it has to be, or outside of the sandbox."""
+
+    type = "sandbox_file_error"
+
+
 class UnavailableError(FlueError):
     """Nothing is wrong with the request; the server cannot take it now."""
 

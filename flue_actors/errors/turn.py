@@ -51,12 +51,87 @@ class ModelRefusedError(ModelError):
     default_details = "Put the message in other words."
 
 
+class ContextOverflowError(ModelError):
+    """The request is longer than the model reads, and leaving out older messages did not help."""
+
+    type = "context_overflow"
+    default_message = "The conversation has become too long for the model."
+    default_details = "Send a shorter message, or begin a new session."
+
+
 class TurnLimitError(TurnError):
     """The model kept asking for tools beyond the turn limit of one operation."""
 
     type = "turn_limit"
     default_message = "The agent reached its limit of model calls for one message."
     default_details = "Send a narrower message, or ask the operator to raise the limit."
+
+
+class TokenLimitError(TurnError):
+    """The model calls for one message used up the agent's token limit."""
+
+    type = "token_limit"
+    default_message = "The agent reached its limit of tokens for one message."
+    default_details = "Send a narrower message, or ask the operator to raise the limit."
+
+
+class CostLimitError(TurnError):
+    """The model calls for one message cost as much as the agent's limit allows."""
+
+    type = "cost_limit"
+    default_message = "The agent reached its cost limit for one message."
+    default_details = "Send a narrower message, or ask the operator to raise the limit."
+
+
+class InstanceLimitError(TurnError):
+    """All model calls of this instance together used up its total limit."""
+
+    type = "instance_limit"
+    default_message = "This conversation has used up its total limit."
+    default_details = "Begin another one, or ask the operator to raise the limit."
+
+
+class ResultUnavailableError(TurnError):
+    """The model gave up on the structured result, or did not come to a valid one. ``meta`` has its ``reason``."""
+
+    type = "result_unavailable"
+    default_message = "The agent could not come to a result of the requested shape."
+    default_details = "Put the request in other words, or ask for a simpler result."
+
+
+class SkillNotFoundError(TurnError):
+    """The agent has no skill of this name. ``meta`` lists those it has."""
+
+    type = "skill_not_found"
+    fault = "caller"
+    default_message = "The agent has no skill of this name."
+    default_details = "Use the name of a skill that its definition or workspace has."
+
+
+class SubagentNotFoundError(TurnError):
+    """The agent declares no subagent of this name. ``meta`` lists those it has."""
+
+    type = "subagent_not_found"
+    fault = "caller"
+    default_message = "The agent has no subagent of this name."
+    default_details = "Use the name of a profile in its definition's subagents."
+
+
+class SandboxMissingError(TurnError):
+    """A shell command was sent to an agent that has no sandbox."""
+
+    type = "sandbox_missing"
+    fault = "caller"
+    default_message = "The agent has no sandbox to run commands in."
+    default_details = "Give its definition a sandbox."
+
+
+class WorkspaceError(TurnError):
+    """The agent's sandbox cannot be opened, or what stands in it breaks a rule (a malformed skill). ``dev`` says what."""
+
+    type = "workspace_error"
+    default_message = "The agent's workspace cannot be used."
+    default_details = "Ask the operator to look at the log."
 
 
 class DeadlineExceededError(TurnError):
@@ -108,7 +183,16 @@ _KINDS: Final = {
         ModelError,
         ModelOverloadedError,
         ModelRefusedError,
+        ContextOverflowError,
         TurnLimitError,
+        TokenLimitError,
+        CostLimitError,
+        InstanceLimitError,
+        ResultUnavailableError,
+        SkillNotFoundError,
+        SubagentNotFoundError,
+        SandboxMissingError,
+        WorkspaceError,
         DeadlineExceededError,
         AbortedError,
         InterruptedTurnError,

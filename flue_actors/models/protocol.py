@@ -5,7 +5,7 @@ A `ModelClient` turns one `ModelRequest` into a stream of `ModelEvent`s that end
 `session`, so every provider gets the same ones.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -34,6 +34,9 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         tools: Sorted by name, so equal sets are equal bytes.
         max_tokens: Upper bound of the reply; None = the model's own maximum.
         affinity: Stable key of the conversation, for providers that route by it.
+        attachments: Bytes of every `ImageContent` and `FileContent` in ``messages``, by their ``attachment``.
+        result_schema: JSON schema that the reply's text has to be an instance of, where the provider can promise that
+            (`models.catalog.ModelInfo.native_results`). Never together with a ``finish`` tool.
     """
 
     model: str
@@ -44,6 +47,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     thinking: ThinkingLevel = "medium"
     max_tokens: int | None = None
     affinity: str = ""
+    attachments: Mapping[str, bytes] = {}
+    result_schema: dict[str, Any] | None = None
 
 
 class TextDelta(msgspec.Struct, frozen=True):
