@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from flue_actors.context import register_provider as register_provider
     from flue_actors.definition.agent import AgentConfig as AgentConfig
     from flue_actors.definition.agent import AgentContext as AgentContext
-    from flue_actors.definition.agent import AgentProfile as AgentProfile
     from flue_actors.definition.agent import create_agent as create_agent
     from flue_actors.definition.agent import define_agent_profile as define_agent_profile
     from flue_actors.definition.fields import Durability as Durability
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from flue_actors.definition.guards import Principal as Principal
     from flue_actors.definition.guards import bearer as bearer
     from flue_actors.definition.guards import public as public
+    from flue_actors.definition.profile import AgentProfile as AgentProfile
     from flue_actors.definition.project import AgentDefinition as AgentDefinition
     from flue_actors.definition.settings import Settings as Settings
     from flue_actors.definition.tools import Tool as Tool
@@ -50,12 +50,12 @@ _HOMES = {
     "flue_actors.definition.agent": (
         "AgentConfig",
         "AgentContext",
-        "AgentProfile",
         "create_agent",
         "define_agent_profile",
     ),
     "flue_actors.definition.fields": ("Durability",),
     "flue_actors.definition.guards": ("CallNext", "GuardRequest", "GuardResponse", "Principal", "bearer", "public"),
+    "flue_actors.definition.profile": ("AgentProfile",),
     "flue_actors.definition.project": ("AgentDefinition",),
     "flue_actors.definition.settings": ("Settings",),
     "flue_actors.definition.tools": ("Tool", "ToolContext", "define_tool", "tool"),

@@ -14,7 +14,7 @@ import msgspec
 
 from flue_actors.actors import Actor, Address
 from flue_actors.conversation.resumption import Resumption
-from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import (
     AttemptsExhaustedError,
     ConfigError,

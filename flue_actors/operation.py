@@ -16,7 +16,7 @@ from flue_actors.conversation.outcome import add_usage, cut_off_reply, outcome_o
 from flue_actors.conversation.prompts import aborted_signal, continued_signal, interrupted_signal, unanswered_signal
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import Finish, Stop, next_step, unknown_outcome
-from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import (
     AbortedError,
     AttemptsExhaustedError,

@@ -6,7 +6,7 @@ import msgspec
 
 from flue_actors.clock import iso
 from flue_actors.conversation.prompts import dispatch_signal
-from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import FlueError
 from flue_actors.messages import Message, TextContent, UserMessage
 from flue_actors.storage import Claim, Outcome, Settle, Submission

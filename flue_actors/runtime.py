@@ -20,9 +20,10 @@ from flue_actors.admission import Admitted, Sending
 from flue_actors.agent_actor import AgentActor
 from flue_actors.agent_ref import DispatchReceipt, IfBusy, SubmissionInfo
 from flue_actors.clock import Clock, SystemClock
-from flue_actors.definition.agent import AgentContext, CreatedAgent, ResolvedAgent
+from flue_actors.definition.agent import AgentContext, CreatedAgent
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.project import AgentDefinition
+from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import (
     ConfigError,
@@ -427,7 +428,7 @@ class Runtime:
             static = definition.agent.static
             if static is not None:
                 try:
-                    await self._models.prepare([static.model])
+                    await self._models.prepare([static.model] if static.model is not False else [])
                 except ConfigError as error:  # the others can work
                     logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
 

@@ -2,7 +2,7 @@
 
 from flue_actors.conversation.frozen import encode_frozen, freeze
 from flue_actors.conversation.prompts import instance_text, instructions_signal
-from flue_actors.definition.agent import ResolvedAgent
+from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.ids import AgentKey
 from flue_actors.messages import SignalMessage
 from flue_actors.services import Services

@@ -1,28 +1,38 @@
-"""Agents as users define them: `create_agent`, its configuration, profiles, and how they merge.
+"""Agents as users define them: `create_agent` and its configuration.
 
-Rules of merging and validation are Flue's: a field that is present replaces the profile's (None clears it), tools append
-behind the profile's, and the result is validated as a whole.
+How they merge is said in `resolving`.
 """
 
 import functools
-import hashlib
 import inspect
-import itertools
 import sysconfig
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Never, TypedDict, Unpack, cast, overload
+from typing import Any, Final, Literal, Never, TypedDict, Unpack, cast, overload
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from flue_actors.definition.fields import PROFILE_FIELDS, Check, Concurrency, Durability, Model, PublicEvents, checked
+from flue_actors.definition.fields import (
+    AGENT_FIELDS,
+    Check,
+    Concurrency,
+    Durability,
+    Model,
+    PublicEvents,
+    checked,
+)
 from flue_actors.definition.guards import Principal
+from flue_actors.definition.limits import Compaction, Limits
+from flue_actors.definition.profile import AgentProfile, check_subagents
+from flue_actors.definition.resolving import ResolvedAgent, resolve
 from flue_actors.definition.tools import Tool
 from flue_actors.errors import ConfigError, FlueError
 from flue_actors.ids import is_name
-from flue_actors.models.protocol import ThinkingLevel, ToolSpec
+from flue_actors.models.protocol import ThinkingLevel
+from flue_actors.sandboxes.protocol import SandboxFactory
+from flue_actors.skills.skill import Skill
 
 
 class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,21 +53,14 @@ class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal | None = None
 
 
-class AgentProfile:
-    """Reusable behaviour without an address of its own. Made by `define_agent_profile`; validated when made."""
-
-    __slots__ = ("fields",)
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields: Final = checked(fields, PROFILE_FIELDS, "a profile")
-
-
 class AgentConfig:
     """What an initializer returns. A field that is not given comes from the profile, or has its default; None clears it.
 
     Fields: ``model`` (required here or in the profile), ``profile``, ``name``, ``description``, ``instructions``,
-    ``tools``, ``thinking_level``, ``durability``, ``concurrency``, ``public_events``, ``version``, ``tool_timeout``
-    (seconds), ``max_turns``, ``max_queued``, ``debounce`` (seconds).
+    ``tools``, ``skills``, ``subagents`` (profiles it may delegate to), ``sandbox``, ``cwd`` (within the sandbox),
+    ``thinking_level``, ``limits``, ``compaction`` (False: only when the provider says that it has to be), ``durability``,
+    ``concurrency``, ``public_events``, ``version``, ``tool_timeout`` (seconds), ``max_turns``, ``max_queued``, ``debounce``
+    (seconds).
     """
 
     __slots__ = ("fields",)
@@ -71,6 +74,12 @@ class AgentConfig:
         description: str | UnsetType | None = UNSET,
         instructions: str | UnsetType | None = UNSET,
         tools: Sequence[Tool] | UnsetType | None = UNSET,
+        skills: Sequence[Skill] | UnsetType | None = UNSET,
+        subagents: Sequence[AgentProfile] | UnsetType | None = UNSET,
+        sandbox: SandboxFactory | Literal[False] | UnsetType | None = UNSET,
+        cwd: str | UnsetType | None = UNSET,
+        limits: Limits | UnsetType | None = UNSET,
+        compaction: Compaction | Literal[False] | UnsetType | None = UNSET,
         thinking_level: ThinkingLevel | UnsetType | None = UNSET,
         durability: Durability | UnsetType | None = UNSET,
         concurrency: Concurrency | UnsetType | None = UNSET,
@@ -89,6 +98,12 @@ class AgentConfig:
             "description": description,
             "instructions": instructions,
             "tools": tools,
+            "skills": skills,
+            "subagents": subagents,
+            "sandbox": sandbox,
+            "cwd": cwd,
+            "limits": limits,
+            "compaction": compaction,
             "thinking_level": thinking_level,
             "durability": durability,
             "concurrency": concurrency,
@@ -101,39 +116,6 @@ class AgentConfig:
             **unknown,
         }
         self.fields: Final = checked(given, _CONFIG_FIELDS, "an agent")
-
-
-class ResolvedAgent(msgspec.Struct, frozen=True, kw_only=True):
-    """One submission's configuration: profile and config merged, validated, with defaults.
-
-    Attributes:
-        model: ``"provider/model"`` or a client object.
-        tools: Sorted by name, so that equal sets are equal bytes for the provider's cache.
-        fingerprint: Hash of model, instructions and tool specs.
-        instructions_id: Hash of the instructions alone.
-        setup_id: Hash of model and tool specs.
-        shared: It depends on no instance: every instance has the same instructions.
-    """
-
-    model: Model
-    instructions: str
-    tools: tuple[Tool, ...]
-    tool_specs: tuple[ToolSpec, ...]
-    fingerprint: str
-    instructions_id: str
-    setup_id: str
-    shared: bool = False
-    name: str | None = None
-    description: str | None = None
-    thinking_level: ThinkingLevel = "medium"
-    durability: Durability = Durability()
-    concurrency: Concurrency = "instance"
-    public_events: PublicEvents = "public"
-    version: str | None = None
-    tool_timeout: float | None = None
-    max_turns: int | None = None
-    max_queued: int | None = None
-    debounce: float | None = None
 
 
 Configured = AgentConfig | Awaitable[AgentConfig]
@@ -152,7 +134,9 @@ class CreatedAgent:
         self.name: Final = name
         self.aliases: Final = tuple(aliases)
         self._static = (
-            msgspec.structs.replace(resolve(initialize), shared=True) if isinstance(initialize, AgentConfig) else None
+            msgspec.structs.replace(resolve(initialize.fields), shared=True)
+            if isinstance(initialize, AgentConfig)
+            else None
         )
         self._initialize = None if isinstance(initialize, AgentConfig) else _caller(initialize)
 
@@ -176,7 +160,7 @@ class CreatedAgent:
             if inspect.isawaitable(config):
                 config = await config
             if isinstance(config, AgentConfig):
-                return resolve(config)
+                return resolve(config.fields)
         except ConfigError as error:
             dev = f"{_users_line(error)}{error.dev}"
             raise ConfigError(f'Agent "{ctx.agent}": {error.message}', details=error.details, dev=dev) from error
@@ -196,6 +180,10 @@ class AgentFields(TypedDict, total=False):
     description: str | None
     instructions: str | None
     tools: Sequence[Tool] | None
+    skills: Sequence[Skill] | None
+    subagents: Sequence[AgentProfile] | None
+    limits: Limits | None
+    compaction: Compaction | Literal[False] | None
     thinking_level: ThinkingLevel | None
     durability: Durability | None
     concurrency: Concurrency | None
@@ -205,6 +193,13 @@ class AgentFields(TypedDict, total=False):
     max_turns: int | None
     max_queued: int | None
     debounce: float | None
+
+
+class CreatedFields(AgentFields, total=False):
+    """The fields of agents alone."""
+
+    sandbox: SandboxFactory | Literal[False] | None
+    cwd: str | None
 
 
 class ProfileFields(AgentFields, total=False):
@@ -225,11 +220,11 @@ def create_agent(
     profile: AgentProfile | None = None,
     name: str | None = None,
     aliases: Sequence[str] = (),
-    **config: Unpack[AgentFields],
+    **config: Unpack[CreatedFields],
 ) -> CreatedAgent: ...
 @overload
 def create_agent(
-    *, profile: AgentProfile, name: str | None = None, aliases: Sequence[str] = (), **config: Unpack[AgentFields]
+    *, profile: AgentProfile, name: str | None = None, aliases: Sequence[str] = (), **config: Unpack[CreatedFields]
 ) -> CreatedAgent: ...
 @overload
 def create_agent(*, name: str | None = None, aliases: Sequence[str] = ()) -> Callable[[Initializer], CreatedAgent]: ...
@@ -274,48 +269,6 @@ def define_agent_profile(**fields: Unpack[ProfileFields]) -> AgentProfile:
     return AgentProfile(fields)
 
 
-def merge(profile: AgentProfile, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The profile's fields with ``fields`` on top: present ones replace, tools append."""
-    merged = {**profile.fields, **fields}
-    if "tools" in profile.fields and "tools" in fields and fields["tools"] is not None:
-        merged["tools"] = (*(profile.fields["tools"] or ()), *fields["tools"])
-    return merged
-
-
-def resolve(config: AgentConfig) -> ResolvedAgent:
-    """Merge, validate as a whole, and fill in defaults.
-
-    Raises:
-        ConfigError: No model, or two tools of one name.
-    """
-    fields = dict(config.fields)
-    profile = fields.pop("profile", None)
-    if profile is not None:
-        fields = merge(profile, fields)
-    chosen = {name: value for name, value in fields.items() if value is not None}
-    model = chosen.pop("model", None)
-    if model is None:
-        raise ConfigError("The agent has no model.", details='Give it one: model="provider/model".')
-    tools: tuple[Tool, ...] = tuple(sorted(chosen.pop("tools", ()), key=_tool_name))
-    for one, other in itertools.pairwise(tools):
-        if one.name == other.name:
-            raise ConfigError(f'Two tools are called "{one.name}".')
-    instructions: str = chosen.pop("instructions", "")
-    specs = tuple([tool.spec for tool in tools])
-    setup_id = _digest(model if isinstance(model, str) else type(model).__qualname__, specs)
-    instructions_id = _digest(instructions)
-    return ResolvedAgent(
-        model=model,
-        instructions=instructions,
-        tools=tools,
-        tool_specs=specs,
-        fingerprint=_digest(setup_id, instructions_id),
-        instructions_id=instructions_id,
-        setup_id=setup_id,
-        **chosen,
-    )
-
-
 def _users_line(error: Exception) -> str:
     """``path:line: `` of the innermost frame that is neither ours nor a library's; empty if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -325,14 +278,6 @@ def _users_line(error: Exception) -> str:
 
 _LIBRARIES: Final = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"), "<frozen")
 _SITE: Final = "site-packages"
-
-
-def _tool_name(tool: Tool) -> str:
-    return tool.spec.name
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:16]
 
 
 def _caller(initialize: Initializer) -> Callable[[AgentContext], Any]:
@@ -347,4 +292,4 @@ def _profile(name: str, value: Any) -> None:
         raise ConfigError(f'"{name}" is made by define_agent_profile().')
 
 
-_CONFIG_FIELDS: Final[Mapping[str, Check]] = {"profile": _profile, **PROFILE_FIELDS}
+_CONFIG_FIELDS: Final[Mapping[str, Check]] = {"profile": _profile, "subagents": check_subagents, **AGENT_FIELDS}

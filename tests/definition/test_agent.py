@@ -1,13 +1,20 @@
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flue_actors import AgentConfig, AgentContext, Durability, Tool, create_agent, define_agent_profile, tool
-from flue_actors.definition.agent import CreatedAgent, ResolvedAgent, resolve
+from flue_actors.definition.agent import CreatedAgent
+from flue_actors.definition.resolving import ResolvedAgent, resolve
 from flue_actors.errors import ConfigError
 from flue_actors.models.scripted import ScriptedModel
+
+
+def resolved(config: AgentConfig) -> ResolvedAgent:
+    return resolve(config.fields)
+
 
 CONTEXT = AgentContext(agent="a", id="u1", env={"KEY": "value"})
 
@@ -79,29 +86,29 @@ async def test_an_initializer_has_to_return_a_config() -> None:
 
 def test_a_present_field_replaces_the_profiles_and_none_clears_it() -> None:
     profile = define_agent_profile(model="scripted/echo", instructions="Profile.", version="1")
-    assert resolve(AgentConfig(profile=profile)).instructions == "Profile."
-    assert resolve(AgentConfig(profile=profile, instructions="Own.")).instructions == "Own."
-    cleared = resolve(AgentConfig(profile=profile, instructions=None, version=None))
+    assert resolved(AgentConfig(profile=profile)).instructions == "Profile."
+    assert resolved(AgentConfig(profile=profile, instructions="Own.")).instructions == "Own."
+    cleared = resolved(AgentConfig(profile=profile, instructions=None, version=None))
     assert (cleared.instructions, cleared.version) == ("", None)
 
 
 def test_tools_append_behind_the_profiles_and_are_sorted_for_the_model() -> None:
     profile = define_agent_profile(model="scripted/echo", tools=[make_tool("b")])
-    resolved = resolve(AgentConfig(profile=profile, tools=[make_tool("a")]))
-    assert [each.name for each in resolved.tools] == ["a", "b"]
+    found = resolved(AgentConfig(profile=profile, tools=[make_tool("a")]))
+    assert [each.name for each in found.tools] == ["a", "b"]
 
 
 def test_two_tools_of_one_name_are_refused_also_across_profile_and_config() -> None:
     profile = define_agent_profile(model="scripted/echo", tools=[make_tool("b")])
     with pytest.raises(ConfigError, match='"b"'):
-        resolve(AgentConfig(profile=profile, tools=[make_tool("b")]))
+        resolved(AgentConfig(profile=profile, tools=[make_tool("b")]))
     with pytest.raises(ConfigError, match='"b"'):
         AgentConfig(tools=[make_tool("b"), make_tool("b")])
 
 
 def test_an_agent_needs_a_model() -> None:
     with pytest.raises(ConfigError, match="no model"):
-        resolve(AgentConfig(instructions="x"))
+        resolved(AgentConfig(instructions="x"))
 
 
 def test_an_unknown_field_is_refused_and_the_nearest_one_named() -> None:
@@ -152,12 +159,12 @@ def test_fields_of_later_features_may_be_switched_off() -> None:
 
 def test_a_model_may_be_a_client_object() -> None:
     model = ScriptedModel(["hi"])
-    assert resolve(AgentConfig(model=model)).model is model
+    assert resolved(AgentConfig(model=model)).model is model
 
 
 def test_the_fingerprint_follows_what_the_model_is_told() -> None:
     def of(**fields: Any) -> str:
-        return resolve(AgentConfig(**{"model": "scripted/echo", "instructions": "x", **fields})).fingerprint
+        return resolved(AgentConfig(**{"model": "scripted/echo", "instructions": "x", **fields})).fingerprint
 
     assert of() == of()
     assert of() == of(version="2", max_turns=3)
@@ -179,7 +186,6 @@ _fields = st.fixed_dictionaries(
 @given(_fields, _fields)
 def test_merging_is_replacement_field_by_field(below: dict[str, Any], above: dict[str, Any]) -> None:
     profile = define_agent_profile(model="scripted/echo", **below)
-    merged = resolve(AgentConfig(profile=profile, **above))
-    plain = resolve(AgentConfig(model="scripted/echo", **{**below, **above}))
-    assert isinstance(merged, ResolvedAgent)
-    assert merged == plain
+    merged = resolved(AgentConfig(profile=profile, **above))
+    plain = resolved(AgentConfig(model="scripted/echo", **{**below, **above}))
+    assert msgspec.structs.asdict(merged) == msgspec.structs.asdict(plain)

@@ -87,7 +87,6 @@ async def test_a_static_agent_is_resolved_once() -> None:
     assert await agent.resolve(CONTEXT) is await agent.resolve(CONTEXT)
 
 
-def test_an_agent_without_a_model_of_its_own_is_not_available_yet() -> None:
-    make: Any = create_agent
-    with pytest.raises(ConfigError, match="not available yet"):
-        make(model=False)
+def test_an_agent_may_leave_the_model_to_each_prompt() -> None:
+    static = create_agent(model=False).static
+    assert static is not None and static.model is False

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flue_actors import Principal, Tool, ToolContext, define_tool, tool
-from flue_actors.definition.tools import TOOL_TEXT_LIMIT
+from flue_actors.definition.tools import TOOL_TEXT_LIMIT, shown_text
 from flue_actors.errors import ToolError
 from flue_actors.ids import AgentKey
 
@@ -47,7 +47,9 @@ def context(**more: Any) -> ToolContext:
 
 
 async def run(called: Tool, blocking: Blocking | None = None, **arguments: Any) -> str:
-    return await called.execute(called.bind(arguments), context(), blocking or Blocking())
+    """The text the model is shown."""
+    answer = await called.execute(called.bind(arguments), context(), blocking or Blocking())
+    return shown_text(answer.text)
 
 
 def answering(value: Any) -> Tool:

@@ -256,14 +256,10 @@ def test_a_schema_is_never_fetched_from_elsewhere(tmp_path: Path) -> None:
         raw.bind({"v": 1})
 
 
-@pytest.mark.parametrize("option", ["approval"])
-def test_options_of_later_features_are_refused(option: str) -> None:
+def test_approval_is_a_flag_or_a_function() -> None:
     make: Any = tool
-    define: Any = define_tool
-    with pytest.raises(ConfigError, match="not available yet"):
-        make(**{option: True})
-    with pytest.raises(ConfigError, match="not available yet"):
-        define(name="raw", description="Raw.", parameters={}, execute=print, **{option: True})
+    with pytest.raises(ConfigError, match="approval"):
+        make(name="t", description="d", approval="always")(lambda: None)
 
 
 def test_an_unknown_option_is_refused_and_the_nearest_one_named() -> None:
