@@ -9,7 +9,7 @@ import msgspec
 
 from flue_actors.messages import Cost, Usage
 
-ThinkingStyle = Literal["none", "budget", "adaptive", "always"]
+ThinkingStyle = Literal["none", "budget", "adaptive", "between_tools", "always"]
 Effort = Literal["high", "xhigh", "max"]
 
 
@@ -28,10 +28,12 @@ class ModelInfo(msgspec.Struct, frozen=True):
     Attributes:
         context_window: Tokens it can read; 0 = unknown.
         max_tokens: Tokens it can write; None = unknown.
-        thinking: How reasoning is asked for: a token budget, an effort level, an effort level that cannot be switched
-            off, or not at all.
+        thinking: How reasoning is asked for: not at all, by a token budget, or by an effort, which can be switched off,
+            switched off but for a few words between tool calls, or not switched off.
         prices: None = unknown.
-        top_effort: What the level ``xhigh`` asks of an adaptive model.
+        top_effort: The effort that the level ``xhigh`` asks for.
+        native_results: The provider can promise that a reply is an instance of a JSON schema; of which ones says
+            `models.result_schema.native_schema`.
     """
 
     context_window: int = 0
@@ -39,6 +41,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     thinking: ThinkingStyle = "none"
     prices: Prices | None = None
     top_effort: Effort = "high"
+    native_results: bool = False
 
 
 UNKNOWN: Final = ModelInfo()
@@ -62,10 +65,17 @@ def _prices(input: float, output: float) -> Prices:
     return Prices(input=input, output=output, cache_read=input / 10, cache_write=input * 1.25)
 
 
+def _claude(
+    context_window: int, max_tokens: int, thinking: ThinkingStyle, prices: Prices | None, top_effort: Effort = "high"
+) -> ModelInfo:
+    """Every Claude model since 4.5 promises results natively."""
+    return ModelInfo(context_window, max_tokens, thinking, prices, top_effort, native_results=True)
+
+
 _OPUS: Final = _prices(5, 25)
-_HAIKU_4_5: Final = ModelInfo(200_000, 64_000, "budget", _prices(1, 5))
-_SONNET_4_5: Final = ModelInfo(200_000, 64_000, "budget", _prices(3, 15))
-_OPUS_4_5: Final = ModelInfo(200_000, 64_000, "budget", _OPUS)
+_HAIKU_4_5: Final = _claude(200_000, 64_000, "budget", _prices(1, 5))
+_SONNET_4_5: Final = _claude(200_000, 64_000, "budget", _prices(3, 15))
+_OPUS_4_5: Final = _claude(200_000, 64_000, "budget", _OPUS)
 
 ANTHROPIC: Final = {
     "claude-haiku-4-5": _HAIKU_4_5,
@@ -74,17 +84,17 @@ ANTHROPIC: Final = {
     "claude-sonnet-4-5-20250929": _SONNET_4_5,
     "claude-opus-4-5": _OPUS_4_5,
     "claude-opus-4-5-20251101": _OPUS_4_5,
-    "claude-sonnet-4-6": ModelInfo(1_000_000, 64_000, "adaptive", _prices(3, 15)),
-    "claude-opus-4-6": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "max"),
-    "claude-opus-4-7": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
-    "claude-opus-4-8": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
-    "claude-sonnet-5": ModelInfo(1_000_000, 128_000, "adaptive", _prices(2, 10), "xhigh"),
-    "claude-opus-5": ModelInfo(1_000_000, 128_000, "adaptive", _OPUS),
+    "claude-sonnet-4-6": _claude(1_000_000, 64_000, "adaptive", _prices(3, 15)),
+    "claude-opus-4-6": _claude(1_000_000, 128_000, "adaptive", _OPUS, "max"),
+    "claude-opus-4-7": _claude(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
+    "claude-opus-4-8": _claude(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
+    "claude-sonnet-5": _claude(1_000_000, 128_000, "adaptive", _prices(2, 10), "xhigh"),
+    "claude-opus-5": _claude(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
     # Its price depends on the prompt's length, which one number per token cannot say.
-    "claude-haiku-5-5": ModelInfo(1_000_000, 128_000, "adaptive"),
-    "claude-sonnet-5-5": ModelInfo(1_000_000, 128_000, "always", _prices(2, 10)),
-    "claude-opus-5-5": ModelInfo(1_000_000, 128_000, "always", _prices(4, 20)),
-    "claude-fable-5-1": ModelInfo(1_000_000, 128_000, "always", _prices(10, 50)),
-    "claude-fable-5-2": ModelInfo(1_000_000, 128_000, "always", _prices(8, 40)),
+    "claude-haiku-5-5": _claude(1_000_000, 128_000, "adaptive", None, "xhigh"),
+    "claude-sonnet-5-5": _claude(1_000_000, 128_000, "between_tools", _prices(2, 10), "xhigh"),
+    "claude-opus-5-5": _claude(1_000_000, 128_000, "always", _prices(4, 20), "xhigh"),
+    "claude-fable-5-1": _claude(1_000_000, 128_000, "always", _prices(10, 50), "xhigh"),
+    "claude-fable-5-2": _claude(1_000_000, 128_000, "always", _prices(8, 40), "xhigh"),
 }
 """Anthropic's models whose facts are known. Any other name is sent as it is, with unknown facts and no cost."""

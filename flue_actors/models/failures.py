@@ -1,18 +1,37 @@
-"""Which `ModelError` an HTTP status stands for: one table for every provider.
+"""Which `ModelError` an answer of a provider stands for: one table for every provider.
 
-    408, 409, 500, 502, ...   ModelError, retryable
-    429, 503, 529             ModelOverloadedError, retryable
-    everything else           ModelError, not retryable (400, 401, 403, 404, 413, ...)
+    413, or a code that says so   ContextOverflowError, not retryable
+    a code that says so           ModelRefusedError, not retryable
+    429 for want of money         ModelError, not retryable
+    408, 409, 500, 502, ...       ModelError, retryable
+    429, 503, 529                 ModelOverloadedError, retryable
+    everything else               ModelError, not retryable (400, 401, 403, 404, ...)
 
 What the provider wrote goes into ``dev`` only; the caller reads the class's own sentences.
 """
 
+import re
+from collections.abc import Collection
 from typing import Final
 
-from flue_actors.errors import ModelError, ModelOverloadedError
+from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
 
 _OVERLOADED: Final = frozenset({429, 503, 529})
 _RETRYABLE: Final = frozenset({408, 409})
+
+_TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error", "request_too_large"})
+_REFUSED_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
+_UNPAID_CODES: Final = frozenset(
+    {
+        "insufficient_quota",
+        "contract_spend_limit_reached",
+        "enforced_spend_limit_reached",
+        "linked_organization_spend_limit_reached",
+    }
+)
+_TOO_LONG_WORDS: Final = re.compile(r"prompt is too long|exceed context limit|maximum context length", re.IGNORECASE)
+"""The one place that reads a provider's words. The Messages API answers a prompt that is too long with 400
+``invalid_request_error`` and no code, as it does any malformed request; so do many servers that speak like OpenAI's."""
 
 
 def is_retryable(status: int) -> bool:
@@ -20,9 +39,25 @@ def is_retryable(status: int) -> bool:
     return status >= 500 or status in _RETRYABLE or status in _OVERLOADED
 
 
-def status_error(status: int, *, retry_after: float | None = None, dev: str = "") -> ModelError:
-    """The error to raise for an answer with this status. ``retry_after`` is in seconds."""
+def status_error(
+    status: int, *, codes: Collection[str] = (), words: str = "", retry_after: float | None = None, dev: str = ""
+) -> ModelError:
+    """The error to raise for an answer with this status.
+
+    Args:
+        status: The HTTP status.
+        codes: What the provider calls the error, in words for machines.
+        words: What it says to people; looked at only where an API has no code for a prompt that is too long.
+        retry_after: Seconds.
+        dev: For the log.
+    """
     dev = f"HTTP {status}: {dev}" if dev else f"HTTP {status}"
+    if status == 413 or not _TOO_LONG_CODES.isdisjoint(codes) or (status == 400 and _TOO_LONG_WORDS.search(words)):
+        return ContextOverflowError(dev=dev)
+    if not _REFUSED_CODES.isdisjoint(codes):
+        return ModelRefusedError(dev=dev)
+    if not _UNPAID_CODES.isdisjoint(codes):
+        return ModelError(retryable=False, dev=dev)
     if status in _OVERLOADED:
         return ModelOverloadedError(retryable=True, retry_after=retry_after, dev=dev)
     return ModelError(retryable=is_retryable(status), retry_after=retry_after, dev=dev)

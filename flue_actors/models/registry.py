@@ -12,10 +12,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from flue_actors.errors import ConfigError, ModelError
-from flue_actors.models.anthropic.body import API
-from flue_actors.models.anthropic.client import AnthropicClient
+from flue_actors.models.anthropic.client import MESSAGES
 from flue_actors.models.catalog import ANTHROPIC, UNKNOWN, ModelInfo
+from flue_actors.models.http_client import HttpModelClient
 from flue_actors.models.limiter import LimiterStatistics, ModelLimiter
+from flue_actors.models.openai.client import COMPLETIONS, require_sdk
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.scripted import ScriptedProvider
 from flue_actors.models.scripted_replies import scripted_name
@@ -25,6 +26,10 @@ MAX_CONCURRENCY: Final = 512
 """Calls one provider account gets at a time: above what one core can stream live (400 to 600 answers)."""
 
 _UNLIMITED: Final = 1_000_000
+
+_DIALECTS: Final = {dialect.api: dialect for dialect in (MESSAGES, COMPLETIONS)}
+_ENVIRONMENTS: Final = {"anthropic": MESSAGES.api, "openai": COMPLETIONS.api}
+"""Whom the environment's keys belong to: no other provider ever gets them."""
 
 
 class ConnectionOptions(TypedDict, total=False):
@@ -78,7 +83,8 @@ class ModelRegistry:
     def __init__(self, *, max_concurrency: int = MAX_CONCURRENCY) -> None:
         self._max_concurrency = max_concurrency
         self._providers: dict[str, _Provider] = {
-            "anthropic": _Provider(api=API, transport=Transport(environment=True), models=ANTHROPIC),
+            "anthropic": _Provider(api=MESSAGES.api, transport=Transport(environment=True), models=ANTHROPIC),
+            "openai": _Provider(api=COMPLETIONS.api, transport=Transport(environment=True)),
             "scripted": _Provider(make=ScriptedProvider),
         }
         self._patches: dict[str, Transport] = {}
@@ -102,9 +108,9 @@ class ModelRegistry:
 
         Args:
             name: What stands before the ``/``.
-            api: The wire protocol: ``anthropic-messages``.
+            api: The wire protocol: ``anthropic-messages`` or ``openai-completions``.
             base_url: None = the protocol's own default or environment variable.
-            api_key: None = none; for the name ``anthropic`` the SDK's own environment variables.
+            api_key: None = none; for the names ``anthropic`` and ``openai`` the SDK's own environment variables.
             context_window: Tokens; for models that ``models`` does not name. 0 = unknown.
             max_tokens: As ``context_window``; None = unknown.
             models: Facts by model name.
@@ -112,10 +118,9 @@ class ModelRegistry:
         Raises:
             ConfigError: Unknown ``api`` or impossible name.
         """
-        if api != API:
-            raise ConfigError(f'Provider "{name}": there is no api "{api}"; there is: {API}.')
-        # The environment's key belongs to Anthropic: no other provider ever gets it.
-        own = name == "anthropic"
+        if api not in _DIALECTS:
+            raise ConfigError(f'Provider "{name}": there is no api "{api}"; there are: {", ".join(_DIALECTS)}.')
+        own = _ENVIRONMENTS.get(name) == api
         transport = Transport(base_url=base_url, api_key=api_key, headers=dict(headers or {}), environment=own)
         info = ModelInfo(context_window=context_window, max_tokens=max_tokens)
         self._register(name, _Provider(api=api, transport=transport, info=info, models=dict(models or {})))
@@ -159,7 +164,7 @@ class ModelRegistry:
         ``api``, ``model`` the name of its class, and it shares a limiter with nobody.
 
         Raises:
-            ConfigError: No ``/`` in it, an unknown provider, or an unknown scripted model.
+            ConfigError: No ``/`` in it, an unknown provider, an unknown scripted model, or an extra that is missing.
         """
         if not isinstance(model, str):
             limiter = self._objects.get(model)
@@ -171,19 +176,18 @@ class ModelRegistry:
             raise ConfigError(f'"{model}" is not a model name: write "provider/model", such as "scripted/echo".')
         provider = self._provider(name, model)
         live = self._live.get(name) or self._open(name, provider)
-        if isinstance(live.client, ScriptedProvider):
-            scripted_name(rest)
-        return ResolvedModel(live.client, name, rest, provider.info_of(rest), live.limiter)
+        info = scripted_name(rest).info if isinstance(live.client, ScriptedProvider) else provider.info_of(rest)
+        return ResolvedModel(live.client, name, rest, info, live.limiter)
 
     async def prepare(self, models: Iterable[str | ModelClient]) -> None:
-        """Load what these models need, in a thread where it is slow (the Anthropic SDK: about a second).
+        """Load what these models need, in a thread where it is slow (an SDK: up to a second).
 
         Raises:
             ConfigError: As `resolve`.
         """
         for model in models:
             client = self.resolve(model).client
-            if isinstance(client, AnthropicClient):
+            if isinstance(client, HttpModelClient):
                 with suppress(ModelError):  # no key: told to whoever uses the model, and to nobody else
                     await client.load()
 
@@ -222,8 +226,11 @@ class ModelRegistry:
     def _client(self, name: str, provider: _Provider) -> ModelClient:
         if provider.make is not None:
             return provider.make()
+        if provider.api == COMPLETIONS.api:
+            require_sdk()
         transport = provider.transport.patched(self._patches.get(name, Transport()))
-        return AnthropicClient(transport, provider.info_of, max_connections=self._max_concurrency)
+        dialect = _DIALECTS[provider.api]
+        return HttpModelClient(dialect, transport, provider.info_of, max_connections=self._max_concurrency)
 
     def _retire(self, name: str) -> None:
         """Take a client out of service; calls it is performing end in peace."""

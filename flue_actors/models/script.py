@@ -7,9 +7,10 @@ A line that is a command is a step; every other line is plain text. Without a co
 | ``call add {"a": 1}`` | calls the tool; neighbouring ``call`` lines are calls of one reply; the JSON may be left out; broken JSON is passed on as a call with invalid arguments |
 | ``then`` | ends the reply: calls after it belong to the next one |
 | ``loop add {"a": 1}`` | calls the tool again after every result, for ever; ``loop add x3`` three times |
+| ``answer {"a": 1}`` | answers with exactly these words; in a reply that calls tools they come before the calls |
 | ``think <words>`` | reasons with these words first |
 | ``wait 0.5`` | waits so many seconds before the first event |
-| ``fail 529`` | fails with this HTTP status; ``fail 429 after 2`` names a Retry-After of 2 s |
+| ``fail 529`` | fails with this HTTP status; ``fail 429 after 2`` names a Retry-After of 2 s; ``fail 413`` is a context that is too long |
 | ``hang`` | never answers |
 | ``half`` | breaks off in the middle of the answer |
 | ``refuse`` | declines to answer |
@@ -54,11 +55,15 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What one reply does, in this order. Without ``calls`` it answers with text and is the last step."""
+    """What one reply does, in this order. Without ``calls`` it answers with text and is the last step.
+
+    ``answer`` replaces the model's own words; None = they stand.
+    """
 
     faults: tuple[Fault, ...] = ()
     wait: float = 0
     think: str = ""
+    answer: str | None = None
     calls: tuple[Call, ...] = ()
     endless: bool = False
     ending: Ending = "stop"
@@ -107,7 +112,7 @@ def step_at(script: tuple[Step, ...], rounds: int) -> Step:
 
 
 def _is_command(line: str) -> bool:
-    if line in _ENDINGS or line.startswith("think "):
+    if line in _ENDINGS or line.startswith(("think ", "answer ")):
         return True
     return any(pattern.fullmatch(line) for pattern in (_FAULT, _LOOP, _WAIT))
 
@@ -120,6 +125,8 @@ def _modified(step: Step, line: str) -> Step:
         return replace(step, wait=float(wait[1]))
     if line.startswith("think "):
         return replace(step, think=line.removeprefix("think "))
+    if line.startswith("answer "):
+        return replace(step, answer=line.removeprefix("answer "))
     return replace(step, ending=_ENDINGS[line]) if line in _ENDINGS else step
 
 

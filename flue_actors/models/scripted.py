@@ -8,7 +8,9 @@
 
 ``<text>`` is the text of the newest user message (or signal), or, after tools ran, the results' texts joined by newlines.
 Options follow a ``?`` on any of them: ``rate`` (deltas per second; 0 = as fast as possible), ``size`` (characters per
-delta), ``deltas`` (only ``paced``). Defaults: rate 0, size 20, and for ``paced`` 200 deltas at 30 per second.
+delta), ``deltas`` (only ``paced``), ``window=2000`` (a context of more tokens is too long, and the catalog knows that),
+``native=1`` (promises results of a schema: a script's ``answer`` keeps the promise). Defaults: rate 0, size 20, no
+window, and for ``paced`` 200 deltas at 30 per second.
 
 A user's text can make any of them call tools, think, wait and fail: `flue_actors.models.script` is the table.
 Usage is a quarter of the characters, without prices: ``usage.cost`` is None.
@@ -18,7 +20,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Final
 
-from flue_actors.errors import FlueError, ModelError, ModelRefusedError
+from flue_actors.errors import ContextOverflowError, FlueError, ModelError, ModelRefusedError
 from flue_actors.messages import (
     AssistantContent,
     ToolCall,
@@ -34,6 +36,8 @@ from flue_actors.models.protocol import (
 from flue_actors.models.script import Fault, Step, parse_script, step_at
 from flue_actors.models.scripted_replies import (
     answer_text,
+    context_tokens,
+    counted_anew,
     newest_text,
     reply_events,
     rounds_so_far,
@@ -60,6 +64,8 @@ class ScriptedProvider:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """Do what the newest user text asks for; see the module's table."""
         name = scripted_name(request.model)
+        if name.window and (tokens := context_tokens(request)) > name.window:
+            raise ContextOverflowError(dev=f"{tokens} tokens are more than window={name.window}.")
         script, shown = newest_text(request.messages)
         rounds = rounds_so_far(request.messages)
         step = step_at(parse_script(script), rounds)
@@ -69,6 +75,8 @@ class ScriptedProvider:
         if fault is not None and fault.kind != "half":
             await _fail(fault)
         reply = step_reply(step, answer_text(name, shown, len(request.messages)), request)
+        if name.window:
+            reply = counted_anew(reply, request)
         events = list(reply_events(reply, size=name.size))
         if fault is not None:
             events = events[: len(events) // 2]

@@ -22,6 +22,7 @@ from flue_actors.messages import (
     Usage,
     text_of,
 )
+from flue_actors.models.catalog import ModelInfo
 from flue_actors.models.protocol import (
     ModelEvent,
     ModelRequest,
@@ -44,16 +45,28 @@ JOKES: Final = (
     "I would tell you a joke about UDP, but you might not get it.",
 )
 _NAMES: Final = ("echo", "jokes", "paced")
+_OPTIONS: Final = ("deltas", "rate", "size", "window", "native")
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 
 class ScriptedName(msgspec.Struct, frozen=True):
-    """A scripted model's name, taken apart. ``rate`` in deltas per second (0 = no pauses), ``size`` in characters."""
+    """A scripted model's name, taken apart.
+
+    ``rate`` in deltas per second (0 = no pauses), ``size`` in characters, ``window`` in tokens (0 = without end);
+    ``native``: it promises results of a schema.
+    """
 
     base: str
     deltas: int = 200
     rate: float = 0
     size: int = 20
+    window: int = 0
+    native: bool = False
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the catalog would say of it."""
+        return ModelInfo(context_window=self.window, native_results=self.native)
 
 
 @lru_cache(maxsize=256)
@@ -71,10 +84,10 @@ def scripted_name(model: str) -> ScriptedName:
         name = msgspec.convert({"base": base, **options}, ScriptedName, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f'The options of "scripted/{model}" are not valid: {error}.') from error
-    if unknown := options.keys() - {"deltas", "rate", "size"}:
-        raise ConfigError(f'"scripted/{model}" has no option {sorted(unknown)[0]!r}; it has deltas, rate and size.')
-    if name.deltas < 0 or name.size < 1 or not 0 <= name.rate < float("inf"):
-        raise ConfigError(f'"scripted/{model}": deltas and rate must not be negative, size at least 1.')
+    if unknown := options.keys() - set(_OPTIONS):
+        raise ConfigError(f'"scripted/{model}" has no option {min(unknown)!r}; there are: {", ".join(_OPTIONS)}.')
+    if min(name.deltas, name.window) < 0 or name.size < 1 or not 0 <= name.rate < float("inf"):
+        raise ConfigError(f'"scripted/{model}": deltas, rate and window must not be negative, size at least 1.')
     return name
 
 
@@ -104,10 +117,24 @@ def estimated_usage(request: ModelRequest, content: Sequence[AssistantContent]) 
         else:
             characters += len(text_of(message))
     else:
-        characters += len(request.instructions) + len(request.instance_text)
-        characters += sum(len(tool.name) + len(tool.description) for tool in request.tools)
+        characters += _size_of_prompt(request)
     tokens_in, tokens_out = tokens + _tokens(characters), _tokens(_size_of(content))
     return Usage(input=tokens_in, output=tokens_out, total_tokens=tokens_in + tokens_out)
+
+
+def context_tokens(request: ModelRequest) -> int:
+    """What the model has to read, all of it counted anew: a history that was summarised is as short as it looks."""
+    characters = _size_of_prompt(request)
+    for message in request.messages:
+        characters += _size_of(message.content) if isinstance(message, AssistantMessage) else len(text_of(message))
+    return _tokens(characters)
+
+
+def counted_anew(reply: ReplyDone, request: ModelRequest) -> ReplyDone:
+    """The reply with the usage of its real context, whatever earlier replies accounted for."""
+    tokens_in = context_tokens(request)
+    usage = Usage(input=tokens_in, output=reply.usage.output, total_tokens=tokens_in + reply.usage.output)
+    return msgspec.structs.replace(reply, usage=usage)
 
 
 def whole_reply(reply: str | ToolCall | Sequence[AssistantContent] | ReplyDone, request: ModelRequest) -> ReplyDone:
@@ -135,14 +162,17 @@ def step_reply(step: Step, answer: str, request: ModelRequest) -> ReplyDone:
     if step.think:
         content.append(ThinkingContent(thinking=step.think, signature="scripted"))
     shown = len(request.messages)
+    text = answer if step.answer is None else step.answer
+    if step.ending in ("length", "refuse"):
+        text = text[: len(text) // 2]
+    if step.calls:
+        text = step.answer or ""
+    if step.ending != "empty" and text:
+        content.append(TextContent(text=text))
     for index, call in enumerate(step.calls):
         content.append(
             ToolCall(id=f"call_{shown}_{index}", name=call.tool, arguments=call.arguments, invalid=call.invalid)
         )
-    if step.ending in ("length", "refuse"):
-        answer = answer[: len(answer) // 2]
-    if not step.calls and step.ending != "empty" and answer:
-        content.append(TextContent(text=answer))
     return _finished(tuple(content), request, "length" if step.ending == "length" else "stop")
 
 
@@ -209,6 +239,11 @@ def _size_of(content: Sequence[AssistantContent]) -> int:
         else:
             size += len(block.name) + len(str(block.arguments))
     return size
+
+
+def _size_of_prompt(request: ModelRequest) -> int:
+    texts = len(request.instructions) + len(request.instance_text)
+    return texts + sum(len(tool.name) + len(tool.description) for tool in request.tools)
 
 
 def _tokens(characters: int) -> int:

@@ -18,6 +18,11 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     environment: bool = False
 
+    @property
+    def own(self) -> bool:
+        """It leads to who made the protocol (or to what stands in for them), not to somebody who speaks it too."""
+        return self.environment or self.base_url is None
+
     def patched(self, patch: "Transport") -> "Transport":
         """This one with what the patch names."""
         return Transport(

@@ -4,6 +4,7 @@
 """
 
 from tests.messages_api.plans import PROVIDER_TEXT, Fault, FaultKind
-from tests.messages_api.server import MessagesServer, Settings, messages_server
+from tests.messages_api.server import MessagesServer, messages_server
+from tests.messages_api.serving import Settings
 
 __all__ = ["PROVIDER_TEXT", "Fault", "FaultKind", "MessagesServer", "Settings", "messages_server"]

@@ -6,7 +6,8 @@ import contextlib
 
 import uvloop
 
-from tests.messages_api.server import Settings, messages_server
+from tests.messages_api.server import messages_server
+from tests.messages_api.serving import Settings
 
 
 async def _serve(settings: Settings, port: int) -> None:

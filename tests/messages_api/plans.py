@@ -1,10 +1,9 @@
 """How one request is answered on the wire: bytes, pauses and breakage. Pure; `server` performs it."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
-
-from tests.messages_api.replies import frame
 
 FaultKind = Literal["status", "half", "short", "reset", "malformed", "silence", "slow", "late_end", "overloaded"]
 Ending = Literal["end", "close", "reset", "silence", "late_end"]
@@ -48,19 +47,24 @@ class Plan(msgspec.Struct, frozen=True):
     chunked: bool = True
 
 
-def stream_plan(frames: list[bytes], number: int, fault: Fault | None, *, delay: float, rate: float) -> Plan:
-    """An event stream, with what the fault does to it."""
+def stream_plan(
+    frames: list[bytes],
+    number: int,
+    fault: Fault | None,
+    *,
+    delay: float,
+    rate: float,
+    breakage: Mapping[FaultKind, bytes],
+) -> Plan:
+    """An event stream, with what the fault does to it; ``breakage`` are the frames of ``overloaded`` and ``malformed``."""
     head = _head(200, "text/event-stream; charset=utf-8", number, "transfer-encoding: chunked\r\n")
     if fault is None or fault.kind in ("slow", "late_end"):
         delay = fault.seconds if fault is not None else delay
         ending = "end" if fault is None or fault.kind == "slow" else "late_end"
         return Plan(head, tuple(frames), ending, delay, rate)
     first_half = frames[: max(3, len(frames) // 2)]
-    if fault.kind == "overloaded":
-        error = {"type": "overloaded_error", "message": PROVIDER_TEXT}
-        first_half.append(frame("error", {"type": "error", "error": error}))
-    elif fault.kind == "malformed":
-        first_half.append(b'event: content_block_delta\ndata: {"type":"content_block_delta","ind\n\n')
+    if fault.kind in breakage:
+        first_half.append(breakage[fault.kind])
     endings: dict[FaultKind, Ending] = {"half": "close", "reset": "reset", "silence": "silence"}
     return Plan(head, tuple(first_half), endings.get(fault.kind, "end"), delay, rate)
 
@@ -73,7 +77,12 @@ def json_plan(body: bytes, number: int) -> Plan:
 def error_plan(status: int, message: str, number: int, retry_after: float | None = None) -> Plan:
     """An error envelope."""
     error = {"type": _ERROR_TYPES.get(status, "api_error"), "message": f"{PROVIDER_TEXT}: {message}"}
-    body = msgspec.json.encode({"type": "error", "error": error, "request_id": f"req_{number}"})
+    return envelope_plan(status, {"type": "error", "error": error, "request_id": f"req_{number}"}, number, retry_after)
+
+
+def envelope_plan(status: int, envelope: dict[str, Any], number: int, retry_after: float | None = None) -> Plan:
+    """An answer that is an error."""
+    body = msgspec.json.encode(envelope)
     extra = f"content-length: {len(body)}\r\n"
     if retry_after is not None:
         extra += f"retry-after: {retry_after:g}\r\n"

@@ -55,17 +55,20 @@ def reply_to(question: Asked, canned: str | None) -> Reply:
     """The reply; ``canned`` text replaces the echo."""
     step = question.step
     text = canned if canned is not None else f"echo: {question.text} ({question.shown} messages)"
+    text = text if step.answer is None else step.answer
     blocks: list[Block] = []
     if step.think:
         blocks.append({"type": "thinking", "thinking": step.think, "signature": "c2lnbmVk"})
+    if step.ending in _STOP_REASONS:
+        text = text[: len(text) // 2]
+    if step.calls:
+        text = step.answer or ""
+    if step.ending != "empty" and text:
+        blocks.append({"type": "text", "text": text})
     for index, call in enumerate(step.calls):
         raw = call.invalid if call.invalid is not None else msgspec.json.encode(call.arguments).decode()
         name = f"toolu_{question.shown}_{index}"
         blocks.append({"type": "tool_use", "id": name, "name": call.tool, "input": call.arguments, "raw": raw})
-    if step.ending in _STOP_REASONS:
-        text = text[: len(text) // 2]
-    if not step.calls and step.ending != "empty" and text:
-        blocks.append({"type": "text", "text": text})
     stop = "tool_use" if step.calls else _STOP_REASONS.get(step.ending, "end_turn")
     return Reply(tuple(blocks), stop, max(1, sum(len(str(block)) for block in blocks) // 4))
 

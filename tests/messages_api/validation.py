@@ -1,11 +1,20 @@
 """What the Messages API refuses with 400. Pure; the texts are for reading in a failed test."""
 
+import base64
 import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 _MAX_MARKS: Final = 4
+_NOT_SUPPORTED: Final = frozenset(
+    {"minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems", "uniqueItems", "oneOf", "$ref", "default"}
+)
+_MEDIA_TYPES: Final = {
+    ("image", "base64"): ("image/jpeg", "image/png", "image/gif", "image/webp"),
+    ("document", "base64"): ("application/pdf",),
+    ("document", "text"): ("text/plain",),
+}
 
 
 def refusal(body: dict[str, Any]) -> str | None:
@@ -25,6 +34,8 @@ def _problems(body: dict[str, Any]) -> Iterator[str]:
     yield from _tools(body.get("tools", []))
     yield from _marks(body)
     yield from _thinking(body.get("thinking"), body["max_tokens"])
+    yield from _format(body.get("output_config", {}).get("format"))
+    yield from _media(messages)
     yield from _history(messages)
 
 
@@ -48,6 +59,53 @@ def _marks(body: dict[str, Any]) -> Iterator[str]:
 def _thinking(thinking: dict[str, Any] | None, max_tokens: int) -> Iterator[str]:
     if thinking and thinking["type"] == "enabled" and not 1024 <= thinking["budget_tokens"] < max_tokens:
         yield "thinking.budget_tokens: at least 1024 and below max_tokens"
+
+
+def _format(format: dict[str, Any] | None) -> Iterator[str]:
+    if format is None:
+        return
+    if format.get("type") != "json_schema":
+        yield "output_config.format: type must be json_schema"
+    for schema in _parts(format.get("schema")):
+        if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+            yield "output_config.format.schema: for 'object' type, 'additionalProperties' must be explicitly set to false"
+        if unknown := schema.keys() & _NOT_SUPPORTED:
+            yield f"output_config.format.schema: {sorted(unknown)} not supported"
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    """The schema and every schema in it."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _parts(each)
+    elif isinstance(schema, dict):
+        yield schema
+        yield from _parts(list(schema.get("properties", {}).values()))
+        yield from _parts([schema[key] for key in ("items", "anyOf") if key in schema])
+
+
+def _media(messages: list[dict[str, Any]]) -> Iterator[str]:
+    for message in messages:
+        for block in _blocks(message["content"]):
+            yield from _medium(block, ("image", "document") if message["role"] == "user" else ())
+            if block["type"] == "tool_result":
+                for inner in _blocks(block.get("content", [])):
+                    yield from _medium(inner, ("image",))
+
+
+def _medium(block: dict[str, Any], allowed: tuple[str, ...]) -> Iterator[str]:
+    if block["type"] not in ("image", "document"):
+        return
+    source = block["source"]
+    if block["type"] not in allowed:
+        yield f"{block['type']}: not allowed here"
+    if source["media_type"] not in _MEDIA_TYPES[block["type"], source["type"]] or not source["data"].strip():
+        yield f"{block['type']}.source: {source['media_type']} is not allowed"
+    if source["type"] == "base64":
+        try:
+            base64.b64decode(source["data"], validate=True)
+        except ValueError:
+            yield f"{block['type']}.source.base64: invalid base64 data"
 
 
 def _history(messages: list[dict[str, Any]]) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import Any
 from flue_actors.messages import (
     AssistantContent,
     AssistantMessage,
+    FileContent,
+    ImageContent,
     Message,
     TextContent,
     ToolResultMessage,
@@ -18,6 +20,11 @@ from flue_actors.models.registry import ModelRegistry, ResolvedModel
 from tests.messages_api import MessagesServer, Settings, messages_server
 
 MODEL = "claude-haiku-4-5"
+
+PNG = ImageContent(attachment="aa", mime_type="image/png", size=4)
+PDF = FileContent(attachment="bb", mime_type="application/pdf", size=6, name="report.pdf")
+CSV = FileContent(attachment="cc", mime_type="text/csv", size=8, name="table.csv")
+FILES = {PNG.attachment: b"\x89PNG", PDF.attachment: b"%PDF-1", CSV.attachment: b"a,b\n1,2\n"}
 
 
 def user(text: str) -> UserMessage:

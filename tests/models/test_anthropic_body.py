@@ -2,12 +2,12 @@ from typing import Any
 
 import pytest
 
-from flue_actors.messages import SignalMessage, TextContent, ThinkingContent, ToolCall
+from flue_actors.messages import SignalMessage, TextContent, ThinkingContent, ToolCall, ToolResultMessage, UserMessage
 from flue_actors.models.anthropic.body import encode_body, request_body
 from flue_actors.models.catalog import ANTHROPIC, ModelInfo
 from flue_actors.models.protocol import ModelRequest, ThinkingLevel
 from tests.messages_api.validation import refusal
-from tests.models.helpers import asking, assistant, result, tool
+from tests.models.helpers import CSV, FILES, PDF, PNG, asking, assistant, result, tool
 
 INFO = ModelInfo(200_000, 64_000)
 CALL = ToolCall(id="c1", name="add", arguments={"a": 1})
@@ -149,6 +149,20 @@ def test_models_that_always_think_do_it_as_little_as_they_can_when_off() -> None
     assert body["output_config"] == {"effort": "low"}
 
 
+def test_a_model_that_only_thinks_between_tools_when_off_is_told_so() -> None:
+    body = _body(asking("hi", thinking="off"), ANTHROPIC["claude-sonnet-5-5"])
+    assert body["thinking"] == {"type": "between_tools"}
+    assert "output_config" not in body
+
+
+@pytest.mark.parametrize("model", [name for name, info in ANTHROPIC.items() if info.thinking != "budget"])
+def test_effort_models_have_no_budget_and_keep_their_whole_output(model: str) -> None:
+    for level in ("minimal", "low", "medium", "high", "xhigh"):
+        body = _body(asking("hi", thinking=level, max_tokens=500), ANTHROPIC[model])
+        assert body["thinking"]["type"] == "adaptive"
+        assert body["max_tokens"] == 500
+
+
 def test_models_that_do_not_think_are_not_asked_to() -> None:
     assert "thinking" not in _body(asking("hi", thinking="high"), INFO)
 
@@ -171,3 +185,73 @@ def test_a_budget_leaves_room_for_the_answer(max_tokens: int, budget: int | None
 )
 def test_max_tokens_is_what_was_asked_up_to_the_models_own(asked: int | None, most: int | None, sent: int) -> None:
     assert _body(asking("hi", max_tokens=asked), ModelInfo(max_tokens=most))["max_tokens"] == sent
+
+
+ASKED = TextContent(text="What is this?")
+
+
+def test_pictures_and_files_of_a_message_come_in_their_order() -> None:
+    message = UserMessage(content=(PNG, PDF, CSV, ASKED), timestamp=0)
+    blocks = _body(asking(message, attachments=FILES))["messages"][0]["content"]
+    assert blocks[0] == {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}}
+    assert blocks[1] == {
+        "type": "document",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x"},
+        "title": "report.pdf",
+    }
+    assert blocks[2] == {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "a,b\n1,2\n"},
+        "title": "table.csv",
+    }
+    assert blocks[3]["text"] == "What is this?"
+
+
+def test_a_tools_pictures_stand_in_its_result() -> None:
+    shot = ToolResultMessage(tool_call_id="c1", tool_name="shot", content=(ASKED, PNG), is_error=False, timestamp=0)
+    body = _body(asking("go", CALL_TURN, shot, attachments=FILES))
+    (block,) = body["messages"][2]["content"]
+    assert [part["type"] for part in block["content"]] == ["text", "image"]
+
+
+def test_attachments_that_are_gone_are_words() -> None:
+    message = UserMessage(content=(PNG, PDF, CSV), timestamp=0)
+    blocks = _body(asking(message))["messages"][0]["content"]
+    assert [block["type"] for block in blocks] == ["text"] * 3
+    assert "report.pdf" in blocks[1]["text"]
+
+
+def test_a_blank_file_is_said_to_be_empty() -> None:
+    message = UserMessage(content=(CSV,), timestamp=0)
+    (block,) = _body(asking(message, attachments={CSV.attachment: b" \n"}))["messages"][0]["content"]
+    assert "empty" in block["text"]
+
+
+def test_pictures_keep_the_prefix_and_the_marks() -> None:
+    first = UserMessage(content=(ASKED, PNG), timestamp=0)
+    history = (first, assistant(TextContent(text="A dot.")), UserMessage(content=(PNG,), timestamp=0))
+    fields: dict[str, Any] = {"attachments": FILES, "instructions": "static", "instance_text": "id 7"}
+    body = _body(asking(*history, assistant(TextContent(text="Again.")), "and now?", **fields))
+    assert _marks(body) == ["system:static", "system:id 7", "message:2", "message:4"]
+    shorter = _body(asking(*history, **fields))
+    assert encode_body(body["messages"][0]) == encode_body(_without_mark(shorter["messages"][0]))
+
+
+def _without_mark(message: dict[str, Any]) -> dict[str, Any]:
+    blocks = [{key: part for key, part in block.items() if key != "cache_control"} for block in message["content"]]
+    return message | {"content": blocks}
+
+
+RESULT_SCHEMA: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}}}
+
+
+def test_a_result_is_promised_beside_the_effort() -> None:
+    body = _body(asking("hi", result_schema=RESULT_SCHEMA), ANTHROPIC["claude-opus-4-8"])
+    assert body["output_config"]["effort"] == "medium"
+    assert body["output_config"]["format"]["schema"]["additionalProperties"] is False
+
+
+def test_a_result_that_cannot_be_promised_is_not_asked_for_natively() -> None:
+    info = ANTHROPIC["claude-haiku-4-5"]
+    assert "output_config" not in _body(asking("hi", result_schema={"type": "array"}), info)
+    assert "output_config" not in _body(asking("hi", result_schema=RESULT_SCHEMA), INFO)

@@ -1,19 +1,23 @@
 """The real SDK against the local Messages-API server, over a real socket."""
 
 import asyncio
+import base64
 from contextlib import aclosing
 
 import pytest
 
-from flue_actors.errors import ModelError, ModelOverloadedError, ModelRefusedError
-from flue_actors.messages import TextContent, ThinkingContent, ToolCall
-from flue_actors.models.anthropic.client import AnthropicClient
+from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.messages import TextContent, ThinkingContent, ToolCall, UserMessage
+from flue_actors.models.anthropic.client import MESSAGES
 from flue_actors.models.catalog import UNKNOWN
+from flue_actors.models.http_client import HttpModelClient
 from flue_actors.models.protocol import ModelClient, ModelRequest, TextDelta
 from flue_actors.models.registry import ModelRegistry
 from flue_actors.models.transport import Transport
 from tests.messages_api import PROVIDER_TEXT, Fault, FaultKind, MessagesServer, Settings, messages_server
 from tests.models.helpers import (
+    FILES,
+    PNG,
     anthropic_model,
     asking,
     assistant,
@@ -179,7 +183,7 @@ async def test_a_slow_first_byte_is_waited_for() -> None:
 async def test_a_model_that_writes_long_arguments_does_not_look_silent() -> None:
     async with messages_server(Settings(rate=500)) as server:
         transport = Transport(base_url=server.url, api_key="sk-canary")
-        client = AnthropicClient(transport, lambda _: UNKNOWN, max_connections=1, pulse=0.01)
+        client = HttpModelClient(MESSAGES, transport, lambda _: UNKNOWN, max_connections=1, pulse=0.01)
         events = await events_of(client, asking(f'call add {{"text": "{"x" * 500}"}}'))
         assert events.count(TextDelta("")) >= 3
         assert streamed(events) == ""
@@ -248,3 +252,37 @@ async def test_nothing_is_left_behind_after_closing() -> None:
         await reply_of(model.client, asking("hi"))
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_prompt_that_is_too_long_is_told_apart() -> None:
+    async with anthropic_model(Settings(window=100)) as (model, _):
+        assert isinstance(await _failure(model.client, asking("long " * 500)), ContextOverflowError)
+        assert isinstance(await _failure(model.client, asking("fail 413")), ContextOverflowError)
+        assert await reply_of(model.client, asking("hi"))
+
+
+async def test_a_large_picture_arrives_whole_and_the_next_turn_reads_it_from_cache() -> None:
+    async with anthropic_model() as (model, server):
+        picture = UserMessage(content=(PNG, TextContent(text="What is this?")), timestamp=0)
+        data = FILES[PNG.attachment] * 100_000
+        attachments = {PNG.attachment: data}
+        reply = await reply_of(model.client, asking(picture, attachments=attachments))
+        sent = server.requests[0].body["messages"][0]["content"][0]["source"]["data"]
+        assert base64.b64decode(sent) == data
+        history = (picture, assistant(*reply.content), "and now?")
+        await reply_of(model.client, asking(*history, attachments=attachments))
+        assert server.requests[1].tokens.cache_read == server.requests[0].tokens.total
+
+
+async def test_headers_of_the_environment_reach_only_their_own_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-secret: s\nX-Api-Key: theirs")
+    async with messages_server() as server:
+        registry = ModelRegistry()
+        registry.register_provider("p", api="anthropic-messages", base_url=server.url, api_key="own")
+        registry.configure_provider("anthropic", base_url=server.url, api_key="sk")
+        await reply_of(registry.resolve("p/m").client, asking("hi"))
+        await reply_of(registry.resolve("anthropic/m").client, asking("hi"))
+        assert "x-secret" not in server.requests[0].headers
+        assert server.requests[0].headers["x-api-key"] == "own"
+        assert server.requests[1].headers["x-secret"] == "s"
+        await registry.aclose()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flue_actors.errors import ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
 from flue_actors.messages import TextContent, ThinkingContent, ToolCall
 from flue_actors.models.anthropic.decoder import StreamDecoder
 from flue_actors.models.protocol import ModelEvent, ReplyDone, TextDelta, ThinkingDelta, ThinkingEnd, ThinkingStart
@@ -118,7 +118,6 @@ def test_arguments_that_are_no_json_object_are_kept_as_invalid(raw: str) -> None
         ("stop_sequence", "stop"),
         ("pause_turn", "stop"),
         ("max_tokens", "length"),
-        ("model_context_window_exceeded", "length"),
         ("tool_use", "toolUse"),
         ("something_new", "stop"),
     ],
@@ -130,6 +129,12 @@ def test_stop_reasons_are_mapped(sent: str, mapped: str) -> None:
 def test_a_refusal_is_an_error_of_its_own() -> None:
     with pytest.raises(ModelRefusedError):
         _decode(_frames(TEXT, stop="refusal"))
+
+
+def test_a_reply_that_filled_the_window_is_a_context_that_is_too_long() -> None:
+    with pytest.raises(ContextOverflowError) as failed:
+        _decode(_frames(TEXT, stop="model_context_window_exceeded"))
+    assert not failed.value.retryable
 
 
 def test_usage_counts_every_kind_of_token() -> None:

@@ -27,7 +27,7 @@ def test_a_name_without_provider_or_model_is_refused(name: str) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r'no model provider "nix"; there are: anthropic, scripted'):
+    with pytest.raises(ConfigError, match=r'no model provider "nix"; there are: anthropic, openai, scripted'):
         ModelRegistry().resolve("nix/model")
 
 

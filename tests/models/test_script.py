@@ -62,3 +62,9 @@ def test_counted_faults_follow_one_another() -> None:
 
 def test_waiting_thinking_and_endings_are_read() -> None:
     assert parse_script("wait 0.5\nthink it over\nlength")[0] == Step(wait=0.5, think="it over", ending="length")
+
+
+def test_an_answer_has_exactly_these_words_before_its_calls() -> None:
+    first, last = parse_script('answer Let me look.\ncall read {"path": "a"}\nanswer {"found": true}')
+    assert (first.answer, first.calls) == ("Let me look.", (Call("read", {"path": "a"}),))
+    assert (last.answer, last.calls) == ('{"found": true}', ())

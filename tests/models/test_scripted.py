@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 import msgspec
 import pytest
 
-from flue_actors.errors import ConfigError, ModelError, ModelOverloadedError, ModelRefusedError
-from flue_actors.messages import Message, SignalMessage, TextContent, ToolCall
+from flue_actors.errors import ConfigError, ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.messages import Message, SignalMessage, TextContent, ToolCall, Usage
+from flue_actors.models.catalog import ModelInfo
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta, ThinkingEnd, ThinkingStart
 from flue_actors.models.scripted import ScriptedModel, ScriptedProvider
 from flue_actors.models.scripted_replies import JOKES, scripted_name
@@ -149,7 +150,8 @@ async def test_a_dispatched_json_string_is_a_script_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nix", "echo?speed=1", "paced?rate=fast", "paced?size=0", "paced?deltas=-1", "echo?rate=inf"]
+    "name",
+    ["nix", "echo?speed=1", "paced?rate=fast", "paced?size=0", "paced?deltas=-1", "echo?rate=inf", "echo?window=-1"],
 )
 def test_unknown_models_and_options_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="scripted/"):
@@ -185,3 +187,39 @@ async def test_a_scripted_model_can_play_a_stream_of_your_own_and_counts_abandon
     assert await anext(stream) == TextDelta("more")
     await stream.aclose()
     assert model.closed == 1
+
+
+async def test_an_answer_is_given_word_for_word_and_before_calls() -> None:
+    provider = ScriptedProvider()
+    script = 'answer Looking.\ncall read\nanswer {"n": 1}'
+    reply = await reply_of(provider, asking(script, model="echo"))
+    assert [type(block) for block in reply.content] == [TextContent, ToolCall]
+    calls = [block for block in reply.content if isinstance(block, ToolCall)]
+    history = (script, assistant(*reply.content), result(calls[0].id, "one"))
+    assert await _text(provider, *history) == '{"n": 1}'
+
+
+async def test_a_context_beyond_the_window_is_too_long_and_a_shorter_one_is_not() -> None:
+    provider = ScriptedProvider()
+    with pytest.raises(ContextOverflowError) as failed:
+        await events_of(provider, asking("x" * 404, model="echo?window=100"))
+    assert not failed.value.retryable
+    reply = await reply_of(provider, asking("x" * 400, model="echo?window=100"))
+    assert reply.usage.input == 100
+
+
+async def test_with_a_window_a_shortened_history_counts_as_short_as_it_looks() -> None:
+    old = msgspec.structs.replace(assistant(TextContent(text="hi")), usage=Usage(total_tokens=5_000))
+    reply = await reply_of(ScriptedProvider(), asking("a", old, "b", model="echo?window=100"))
+    assert reply.usage.input < 10
+
+
+async def test_a_status_that_means_too_long_is_an_overflow() -> None:
+    with pytest.raises(ContextOverflowError):
+        await events_of(ScriptedProvider(), asking("fail 413", model="echo"))
+
+
+def test_window_and_native_results_are_facts_of_the_model() -> None:
+    info = scripted_name("echo?window=2000&native=1").info
+    assert (info.context_window, info.native_results) == (2_000, True)
+    assert scripted_name("echo").info == ModelInfo()

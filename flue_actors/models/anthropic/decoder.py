@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flue_actors.errors import ModelRefusedError
+from flue_actors.errors import ContextOverflowError, ModelRefusedError
 from flue_actors.messages import AssistantContent, StopReason, TextContent, ThinkingContent, ToolCall, Usage
 from flue_actors.models.failures import broken_stream, status_error
 from flue_actors.models.protocol import (
@@ -26,7 +26,6 @@ MAX_LINE: Final = 16 * 1024 * 1024
 _STOP_REASONS: Final[dict[str, StopReason]] = {
     "tool_use": "toolUse",
     "max_tokens": "length",
-    "model_context_window_exceeded": "length",
 }
 _ERROR_STATUS: Final = {
     "invalid_request_error": 400,
@@ -121,6 +120,7 @@ class StreamDecoder:
         Raises:
             ModelError: The provider reported an error, or the bytes make no sense (retryable).
             ModelRefusedError: The model declined to answer.
+            ContextOverflowError: The reply filled the model's window before it was whole.
         """
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
@@ -133,7 +133,7 @@ class StreamDecoder:
         events, self._events = self._events, []
         return events
 
-    def finish(self) -> None:
+    def finish(self) -> list[ModelEvent]:
         """The stream ended.
 
         Raises:
@@ -141,6 +141,7 @@ class StreamDecoder:
         """
         if not self.done:
             raise broken_stream("The stream ended before message_stop.")
+        return []
 
     def _take(self, line: bytes) -> None:
         try:
@@ -160,7 +161,8 @@ class StreamDecoder:
             self._finish()
         elif kind == "error":
             error = event.error or _Error()
-            raise status_error(_ERROR_STATUS.get(error.type, 500), dev=f"{error.type}: {error.message}")
+            status = _ERROR_STATUS.get(error.type, 500)
+            raise status_error(status, codes=(error.type,), words=error.message, dev=f"{error.type}: {error.message}")
 
     def _grow(self, event: _Event) -> None:
         block, delta = self._blocks.get(event.index), event.delta
@@ -211,6 +213,8 @@ class StreamDecoder:
     def _finish(self) -> None:
         if self._stop_reason == "refusal":
             raise ModelRefusedError(dev="stop_reason is refusal")
+        if self._stop_reason == "model_context_window_exceeded":
+            raise ContextOverflowError(dev="stop_reason is model_context_window_exceeded")
         content = [part for block in self._blocks.values() if (part := _content(block)) is not None]
         stop_reason = _STOP_REASONS.get(self._stop_reason, "stop")
         self._emit(ReplyDone(content=tuple(content), stop_reason=stop_reason, usage=self._total()))

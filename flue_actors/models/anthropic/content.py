@@ -1,0 +1,108 @@
+"""The history as the Messages API takes it. Pure."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flue_actors.conversation.signals import render_signal
+from flue_actors.messages import (
+    AssistantMessage,
+    FileContent,
+    ImageContent,
+    Message,
+    SignalMessage,
+    TextContent,
+    ThinkingContent,
+    ToolCall,
+    ToolResultMessage,
+)
+from flue_actors.models.attachments import Attachments, gone
+
+API: Final = "anthropic-messages"
+
+Block = dict[str, Any]
+
+
+def api_messages(messages: Sequence[Message], model: str, attachments: Attachments) -> list[dict[str, Any]]:
+    """User and assistant turns in alternation, tool results first in their turn.
+
+    Messages that would be empty are left out. Reasoning is sent back only to the model that signed it.
+    """
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if isinstance(message, AssistantMessage):
+            role, blocks = "assistant", _assistant_blocks(message, model)
+        else:
+            role, blocks = "user", _user_blocks(message, attachments)
+        if not blocks:
+            continue
+        if turns and turns[-1]["role"] == role == "user":
+            turns[-1]["content"] = sorted(turns[-1]["content"] + blocks, key=_is_no_result)
+        else:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def text_block(text: str) -> Block:
+    """A block of text."""
+    return {"type": "text", "text": text}
+
+
+def _user_blocks(message: Message, attachments: Attachments) -> list[Block]:
+    if isinstance(message, SignalMessage):
+        return [text_block(render_signal(message))]
+    blocks: list[Block] = []
+    for block in message.content:
+        if isinstance(block, ImageContent):
+            blocks.append(_image(block, attachments))
+        elif isinstance(block, FileContent):
+            blocks.append(_document(block, attachments))
+        elif isinstance(block, TextContent) and block.text.strip():
+            blocks.append(text_block(block.text))
+    return [_result(message, blocks)] if isinstance(message, ToolResultMessage) else blocks
+
+
+def _result(message: ToolResultMessage, blocks: list[Block]) -> Block:
+    result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+    if blocks:
+        result["content"] = blocks
+    if message.is_error:
+        result["is_error"] = True
+    return result
+
+
+def _image(block: ImageContent, attachments: Attachments) -> Block:
+    if (data := attachments.base64(block)) is None:
+        return text_block(gone(block))
+    return {"type": "image", "source": {"type": "base64", "media_type": block.mime_type, "data": data}}
+
+
+def _document(block: FileContent, attachments: Attachments) -> Block:
+    pdf = block.mime_type == "application/pdf"
+    data = attachments.base64(block) if pdf else attachments.text(block)
+    if data is None:
+        return text_block(gone(block))
+    if not data.strip():
+        return text_block(f"[The file {block.name} is empty.]")
+    kind, media_type = ("base64", block.mime_type) if pdf else ("text", "text/plain")  # the API's only kind of text
+    source = {"type": kind, "media_type": media_type, "data": data}
+    return {"type": "document", "source": source, "title": block.name}
+
+
+def _assistant_blocks(message: AssistantMessage, model: str) -> list[Block]:
+    own = message.api == API and message.model == model
+    blocks: list[Block] = []
+    for block in message.content:
+        if isinstance(block, ToolCall):
+            blocks.append({"type": "tool_use", "id": block.id, "name": block.name, "input": block.arguments})
+        elif isinstance(block, ThinkingContent):
+            if own and block.redacted is not None:
+                blocks.append({"type": "redacted_thinking", "data": block.redacted})
+            elif own and block.signature:
+                blocks.append({"type": "thinking", "thinking": block.thinking, "signature": block.signature})
+        elif block.text.strip():
+            blocks.append(text_block(block.text))
+    return blocks
+
+
+def _is_no_result(block: Block) -> bool:
+    return block["type"] != "tool_result"

@@ -1,0 +1,67 @@
+"""What both SDKs' clients share below their own wire: limits, raw bytes, Retry-After. Needs an SDK's ``httpx2``."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Final, cast
+
+import httpx2
+
+from flue_actors.models.transport import Transport
+
+KEEPALIVE: Final = 55.0
+"""Seconds an idle connection stays open; the HTTP client's own 5 s would cost most turns of a chat a new handshake."""
+
+DRAIN: Final = 0.25
+"""Seconds to wait for the end of a response whose reply is whole: only then its connection can be used again."""
+
+TIMEOUT: Final = httpx2.Timeout(None, connect=10.0)
+"""Only connecting is timed here: silence is the session's, and a read timer is 10 % of the CPU of a delta."""
+
+
+def limits(max_connections: int) -> httpx2.Limits:
+    """A pool of this many connections, all of them kept."""
+    return httpx2.Limits(
+        max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=KEEPALIVE
+    )
+
+
+def chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The bytes as they arrive. aiter_bytes would put four generators around them; without compression they do nothing."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return aiter(cast("httpx2.AsyncByteStream", response.stream))
+
+
+async def drain(rest: AsyncIterator[bytes]) -> None:
+    """Read what is left; give up quietly when it does not come."""
+    try:
+        async with asyncio.timeout(DRAIN):
+            async for _ in rest:
+                pass
+    except (TimeoutError, httpx2.HTTPError, OSError):
+        return
+
+
+def retry_after(response: httpx2.Response) -> float | None:
+    """Seconds, from ``retry-after-ms`` or ``retry-after``; None for the date form, which nobody sends here."""
+    for header, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(response.headers.get(header, "")) / unit
+        except ValueError:
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
+
+
+def foreign_headers(transport: Transport, variable: str) -> list[str]:
+    """Names of the headers that an SDK would add from this environment variable, and that are not meant for this address.
+
+    A line of it is ``name: value``, and may well hold credentials.
+    """
+    if transport.environment:
+        return []
+    named = {name.lower() for name in transport.headers}
+    names = [line.partition(":")[0].strip() for line in os.environ.get(variable, "").split("\n") if ":" in line]
+    return [name for name in names if name.lower() not in named]

@@ -1,0 +1,56 @@
+import pytest
+
+from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.models.failures import status_error
+
+
+@pytest.mark.parametrize(
+    ("status", "codes", "words"),
+    [
+        (413, (), ""),
+        (400, ("invalid_request_error",), "prompt is too long: 207791 tokens > 200000 maximum"),
+        (
+            400,
+            ("invalid_request_error",),
+            "input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000",
+        ),
+        (400, (), "This model's maximum context length is 131072 tokens. However, you requested 131134 tokens"),
+        (400, ("context_length_exceeded", "invalid_request_error"), "anything"),
+        (400, ("exceed_context_size_error",), "anything"),
+    ],
+)
+def test_a_context_that_is_too_long_has_its_own_class(status: int, codes: tuple[str, ...], words: str) -> None:
+    error = status_error(status, codes=codes, words=words, retry_after=1, dev="said")
+    assert isinstance(error, ContextOverflowError)
+    assert not error.retryable
+    assert error.retry_after is None
+    assert "said" in error.dev
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 529])
+def test_words_decide_nothing_but_for_a_malformed_request(status: int) -> None:
+    assert not isinstance(status_error(status, words="prompt is too long"), ContextOverflowError)
+
+
+def test_another_malformed_request_is_no_overflow() -> None:
+    assert type(status_error(400, codes=("invalid_request_error",), words="max_tokens: too high")) is ModelError
+
+
+@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+def test_a_filtered_prompt_is_a_refusal(code: str) -> None:
+    error = status_error(400, codes=(code,))
+    assert isinstance(error, ModelRefusedError)
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "enforced_spend_limit_reached"])
+def test_want_of_money_is_no_overload(code: str) -> None:
+    error = status_error(429, codes=(code, "rate_limit_error"), retry_after=1)
+    assert not isinstance(error, ModelOverloadedError)
+    assert not error.retryable
+
+
+def test_a_rate_limit_is_an_overload_with_its_time() -> None:
+    error = status_error(429, codes=("rate_limit_error",), retry_after=3)
+    assert isinstance(error, ModelOverloadedError)
+    assert (error.retryable, error.retry_after) == (True, 3)
