@@ -7,6 +7,7 @@ from flue_actors.errors import FencedError, StoreError, StoreOwnedError, StoreUn
 from flue_actors.ids import AgentKey
 from flue_actors.memory_tables import Tables
 from flue_actors.storage import (
+    Attachment,
     Committed,
     Entry,
     Fence,
@@ -106,9 +107,16 @@ class MemoryStore:
         instance = self._content().instances.get(key)
         found = [] if instance is None else sorted(instance.sessions.items(), key=lambda item: item[1].number)
         return [
-            SessionRecord(name=name, created_at=session.created_at, last_seq=len(session.entries))
+            SessionRecord(
+                name=name, created_at=session.created_at, last_seq=len(session.entries), parent=session.parent
+            )
             for name, session in found
         ]
+
+    async def attachment(self, key: AgentKey, id: str) -> Attachment | None:
+        """See `Store.attachment`."""
+        instance = self._content().instances.get(key)
+        return None if instance is None else instance.attachments.get(id)
 
     async def kv(self, key: AgentKey, kind: KvKind) -> dict[str, bytes]:
         """See `Store.kv`."""

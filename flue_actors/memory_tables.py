@@ -16,20 +16,24 @@ from flue_actors.storage import (
     PRUNE_LOOKS,
     Admit,
     Append,
+    Attachment,
     Claim,
     Committed,
+    Decide,
     Entry,
     Erase,
     JournalRow,
     KvKind,
     Op,
     Prune,
+    PutAttachment,
     PutKv,
     Rename,
     RequestAbort,
     Requeue,
     Settle,
     Submission,
+    Suspend,
     WriteJournal,
 )
 
@@ -40,12 +44,13 @@ V = TypeVar("V")
 class Session:
     """A session and what leads to its submissions."""
 
-    __slots__ = ("created_at", "entries", "keys", "number", "submissions")
+    __slots__ = ("created_at", "entries", "keys", "number", "parent", "submissions")
 
-    def __init__(self, number: int, created_at: int) -> None:
+    def __init__(self, number: int, created_at: int, parent: str | None) -> None:
         self.number = number
         """Rises in order of creation."""
         self.created_at = created_at
+        self.parent = parent
         self.entries: list[Entry] = []
         self.submissions: dict[str, None] = {}
         self.keys: dict[str, str] = {}
@@ -53,19 +58,27 @@ class Session:
 
 
 class Instance:
-    """An instance: its sessions and its values."""
+    """An instance: its sessions, its values and its attachments."""
 
-    __slots__ = ("kv", "sessions")
+    __slots__ = ("attachments", "kv", "sessions")
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.kv: dict[tuple[KvKind, str], bytes] = {}
+        self.attachments: dict[str, Attachment] = {}
 
     def newest(self) -> int:
         """When it got its newest entry or session; 0 without either."""
         times = [session.created_at for session in self.sessions.values()]
         times += [session.entries[-1].at for session in self.sessions.values() if session.entries]
         return max(times, default=0)
+
+    def family(self, name: str) -> list[str]:
+        """The session, the sessions it is the parent of, and theirs."""
+        names = [name] if name in self.sessions else []
+        for above in names:
+            names += [below for below, session in self.sessions.items() if session.parent == above]
+        return names
 
 
 class Tables:
@@ -118,7 +131,19 @@ class Tables:
         return replace(done, removed=removed) if removed else done
 
     def _apply(
-        self, op: Claim | Append | WriteJournal | Requeue | RequestAbort | Settle | PutKv | Rename | Erase
+        self,
+        op: Claim
+        | Append
+        | WriteJournal
+        | Requeue
+        | Suspend
+        | Decide
+        | RequestAbort
+        | Settle
+        | PutKv
+        | PutAttachment
+        | Rename
+        | Erase,
     ) -> None:
         match op:
             case Claim():
@@ -127,14 +152,18 @@ class Tables:
                 self._append(op)
             case WriteJournal():
                 self._write_journal(op)
-            case Requeue():
-                self._requeue(op)
+            case Requeue() | Suspend():
+                self._end_attempt(op)
+            case Decide():
+                self._decide(op)
             case RequestAbort():
                 self._request_abort(op)
             case Settle():
                 self._settle(op)
             case PutKv():
                 self._put_kv(op)
+            case PutAttachment():
+                self._put_attachment(op)
             case Rename():
                 self._rename(op)
             case Erase():
@@ -185,7 +214,7 @@ class Tables:
         last = len(session.entries) if session is not None else 0
         if [entry.seq for entry in op.entries] != list(range(last + 1, last + 1 + len(op.entries))):
             raise FencedError(dev=f"session {op.session} of {op.key} goes on at {last + 1}, not {op.entries[0].seq}")
-        rows = self._touch(op.key, op.session, op.entries[0].at).entries
+        rows = self._touch(op.key, op.session, op.entries[0].at, op.parent).entries
         rows.extend(op.entries)
         self._undo.append(lambda: rows.__delitem__(slice(last, None)))
 
@@ -193,18 +222,43 @@ class Tables:
         self._running(op.submission_id, op.attempt)
         if op.submission_id not in self.journals:
             self._put(self.journals, op.submission_id, [])
-        journal = self.journals[op.submission_id]
-        journal.append(
-            JournalRow(
-                kind=op.kind, name=op.name, body=op.body, after=op.after, spent_ms=op.spent_ms, attempt=op.attempt
-            )
+        row = JournalRow(
+            kind=op.kind, name=op.name, body=op.body, after=op.after, spent_ms=op.spent_ms, attempt=op.attempt
         )
+        place = self._approval(op.submission_id, op.name) if op.kind == "approval" else None
+        if place is not None:
+            self._rewrite(op.submission_id, place, row)
+            return
+        journal = self.journals[op.submission_id]
+        journal.append(row)
         self._undo.append(journal.pop)
 
-    def _requeue(self, op: Requeue) -> None:
+    def _rewrite(self, submission_id: str, place: int, row: JournalRow) -> None:
+        journal = self.journals[submission_id]
+        before = journal[place]
+        self._undo.append(lambda: journal.__setitem__(place, before))
+        journal[place] = row
+
+    def _approval(self, submission_id: str, name: str) -> int | None:
+        """Where its journal has the approval of this name."""
+        journal = self.journals.get(submission_id, ())
+        places = (place for place, row in enumerate(journal) if (row.kind, row.name) == ("approval", name))
+        return next(places, None)
+
+    def _end_attempt(self, op: Requeue | Suspend) -> None:
+        status = "queued" if isinstance(op, Requeue) else "waiting"
         old = self._running(op.submission_id, op.attempt)
-        queued = replace(old, status="queued", excused=old.excused + 1, spent_ms=op.spent_ms)
-        self._put(self.submissions, old.id, queued)
+        ended = replace(old, status=status, excused=old.excused + 1, spent_ms=op.spent_ms)
+        self._put(self.submissions, old.id, ended)
+
+    def _decide(self, op: Decide) -> None:
+        waiting = self.submissions.get(op.submission_id)
+        place = self._approval(op.submission_id, op.name)
+        if waiting is None or waiting.status != "waiting" or place is None:
+            raise FencedError(dev=f"submission {op.submission_id} does not wait for a decision on {op.name}")
+        self._rewrite(waiting.id, place, replace(self.journals[waiting.id][place], body=op.body))
+        if op.resume:
+            self._put(self.submissions, waiting.id, replace(waiting, status="queued"))
 
     def _request_abort(self, op: RequestAbort) -> None:
         for submission_id in op.submission_ids:
@@ -226,6 +280,11 @@ class Tables:
         elif op.key in self.instances:
             self._remove(self.instances[op.key].kv, (op.kind, op.name))
 
+    def _put_attachment(self, op: PutAttachment) -> None:
+        held = self._instance(op.key).attachments
+        if op.id not in held:
+            self._put(held, op.id, Attachment(id=op.id, mime_type=op.mime_type, body=op.body))
+
     def _rename(self, op: Rename) -> None:
         for key in [key for key in self.instances if key.agent == op.old]:
             new = AgentKey(op.new, key.id)
@@ -242,14 +301,12 @@ class Tables:
         instance = self.instances.get(op.key)
         if instance is None:
             return
-        for name in list(instance.sessions) if op.session is None else [op.session]:
+        for name in list(instance.sessions) if op.session is None else instance.family(op.session):
             self._erase_session(instance, name)
         if op.session is None:
             self._remove(self.instances, op.key)
 
     def _erase_session(self, instance: Instance, name: str) -> None:
-        if name not in instance.sessions:
-            return
         for submission_id in instance.sessions[name].submissions:
             self._remove(self.submissions, submission_id)
             self._remove(self.journals, submission_id)
@@ -281,12 +338,14 @@ class Tables:
             self._put(self.instances, key, Instance())
         return self.instances[key]
 
-    def _touch(self, key: AgentKey, name: str, at: int) -> Session:
+    def _touch(self, key: AgentKey, name: str, at: int, parent: str | None = None) -> Session:
         """The session, made if there is none."""
         sessions = self._instance(key).sessions
         if name not in sessions:
+            if parent is not None and parent not in sessions:
+                raise FencedError(dev=f"{key} has no session {parent} that {name} could belong to")
             self._sessions += 1
-            self._put(sessions, name, Session(self._sessions, at))
+            self._put(sessions, name, Session(self._sessions, at, parent))
         return sessions[name]
 
     def _put(self, table: dict[K, V], key: K, value: V) -> None:

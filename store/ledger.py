@@ -19,15 +19,17 @@ from flue_actors.storage import (
     Append,
     Claim,
     Committed,
-    Entry,
+    Decide,
     Erase,
     Op,
     Prune,
+    PutAttachment,
     PutKv,
     Rename,
     RequestAbort,
     Requeue,
     Settle,
+    Suspend,
     WriteJournal,
 )
 from flue_actors.store import rows
@@ -94,14 +96,20 @@ class Ledger:
                     self._apply(op)
         return replace(done, removed=removed) if removed else done
 
-    def _apply(self, op: WriteJournal | PutKv | Requeue | RequestAbort | Rename | Erase) -> None:
+    def _apply(
+        self, op: WriteJournal | PutKv | PutAttachment | Requeue | Suspend | Decide | RequestAbort | Rename | Erase
+    ) -> None:
         match op:
             case WriteJournal():
                 self._write_journal(op)
             case PutKv():
                 self._put_kv(op)
-            case Requeue():
-                self._requeue(op)
+            case PutAttachment():
+                self._put_attachment(op)
+            case Requeue() | Suspend():
+                self._end_attempt(op)
+            case Decide():
+                self._decide(op)
             case RequestAbort():
                 self._request_abort(op)
             case Rename():
@@ -136,19 +144,19 @@ class Ledger:
         if op.submission_id is not None:
             self._check_running(op.submission_id, op.attempt)
         if op.entries:
-            self._add_entries(op.key, op.session, op.entries)
+            self._add_entries(op)
 
-    def _add_entries(self, key: AgentKey, name: str, entries: Sequence[Entry]) -> None:
-        session = self._find(key, name)
+    def _add_entries(self, op: Append) -> None:
+        session = self._find(op.key, op.session)
         last = first = session.last_seq if session is not None else 0
-        for entry in entries:
+        for entry in op.entries:
             last += 1
             if entry.seq != last:
-                raise FencedError(dev=f"session {name} of {key} goes on at {first + 1}, not {entries[0].seq}")
+                raise FencedError(dev=f"{op.session} of {op.key} goes on at {first + 1}, not {op.entries[0].seq}")
         if session is None:
-            session = self._create(key, name, entries[0].at)
+            session = self._create(op.key, op.session, op.entries[0].at, op.parent)
         pk = session.pk
-        for entry in entries:
+        for entry in op.entries:
             if entry.submission_id is not None:
                 self._told[entry.submission_id] = pk
             self._execute(rows.ADD_ENTRY, (pk, entry.seq, entry.kind, entry.at, entry.submission_id, entry.body))
@@ -164,8 +172,16 @@ class Ledger:
 
     def _write_journal(self, op: WriteJournal) -> None:
         self._check_running(op.submission_id, op.attempt)
+        if op.kind == "approval" and self._execute(rows.REWRITE_APPROVAL, rows.approval_row(op)).rowcount:
+            return
         self._execute(rows.WRITE_JOURNAL, rows.journal_row(op))
         self._with_journal().add(op.submission_id)
+
+    def _decide(self, op: Decide) -> None:
+        if self._execute(rows.DECIDE, (op.body, op.submission_id, op.name)).rowcount != 1:
+            raise FencedError(dev=f"submission {op.submission_id} does not wait for a decision on {op.name}")
+        if op.resume:
+            self._execute(rows.RESUME, (op.submission_id,))
 
     def _remove_journal(self, submission_id: str) -> None:
         journaled = self._with_journal()
@@ -173,8 +189,9 @@ class Ledger:
             self._execute(rows.REMOVE_JOURNAL, (submission_id,))
             journaled.remove(submission_id)
 
-    def _requeue(self, op: Requeue) -> None:
-        if self._execute(rows.REQUEUE, (op.spent_ms, op.submission_id, op.attempt)).rowcount != 1:
+    def _end_attempt(self, op: Requeue | Suspend) -> None:
+        status = "queued" if isinstance(op, Requeue) else "waiting"
+        if self._execute(rows.END_ATTEMPT, (status, op.spent_ms, op.submission_id, op.attempt)).rowcount != 1:
             raise FencedError(dev=f"submission {op.submission_id} does not run at attempt {op.attempt}")
         self._running.pop(op.submission_id, None)
 
@@ -194,6 +211,7 @@ class Ledger:
             self._sessions.pop((op.key.agent, op.key.id, name), None)
         if op.session is None:
             self._execute(rows.ERASE_KV, (instance,))
+            self._execute(rows.ERASE_ATTACHMENTS, (instance,))
             self._execute(rows.ERASE_INSTANCE, (instance,))
 
     def _erase_session(self, instance: int, pk: int) -> None:
@@ -236,6 +254,10 @@ class Ledger:
         elif instance is not None:
             self._execute(rows.REMOVE_KV, (instance, op.kind, op.name))
 
+    def _put_attachment(self, op: PutAttachment) -> None:
+        instance = self._find_instance(op.key) or self._create_instance(op.key)
+        self._execute(rows.PUT_ATTACHMENT, (instance, op.id, op.mime_type, op.body))
+
     def _check_running(self, submission_id: str, attempt: int) -> None:
         if self._running.get(submission_id) == attempt:
             return
@@ -253,9 +275,12 @@ class Ledger:
             session = _Session(*row)
         return self._remember(cached, session)
 
-    def _create(self, key: AgentKey, name: str, at: int) -> _Session:
+    def _create(self, key: AgentKey, name: str, at: int, parent: str | None = None) -> _Session:
+        above = None if parent is None else self._find(key, parent)
+        if parent is not None and above is None:
+            raise FencedError(dev=f"{key} has no session {parent} that {name} could belong to")
         instance = self._find_instance(key) or self._create_instance(key)
-        pk = self._execute(rows.ADD_SESSION, (instance, name, at)).lastrowid
+        pk = self._execute(rows.ADD_SESSION, (instance, name, at, above and above.pk)).lastrowid
         assert pk is not None
         return self._remember((key.agent, key.id, name), _Session(pk, instance, 0))
 

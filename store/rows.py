@@ -5,7 +5,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from flue_actors.ids import PARTITIONS, AgentKey
-from flue_actors.storage import Claim, Entry, JournalRow, SessionRecord, Settle, Submission, WriteJournal
+from flue_actors.storage import Attachment, Claim, Entry, JournalRow, SessionRecord, Settle, Submission, WriteJournal
 
 Row = Sequence[Any]
 
@@ -15,7 +15,7 @@ FIND_SESSION: Final = """
     FROM sessions s JOIN instances i ON i.pk = s.instance WHERE i.agent = ? AND i.id = ? AND s.name = ?"""
 FIND_INSTANCE: Final = "SELECT pk FROM instances WHERE agent = ? AND id = ?"
 ADD_INSTANCE: Final = "INSERT INTO instances(agent, id, part) VALUES (?, ?, ?)"
-ADD_SESSION: Final = "INSERT INTO sessions(instance, name, created_at) VALUES (?, ?, ?)"
+ADD_SESSION: Final = "INSERT INTO sessions(instance, name, created_at, parent) VALUES (?, ?, ?, ?)"
 ADD_ENTRY: Final = "INSERT INTO entries(session, seq, kind, at, submission, body) VALUES (?, ?, ?, ?, ?, ?)"
 NEWEST_SUBMISSION: Final = """
     SELECT max(value, (SELECT coalesce(max(seq), 0) FROM submissions)) FROM meta WHERE key = 'seq'"""
@@ -28,9 +28,10 @@ CLAIM: Final = """
     UPDATE submissions SET status = 'running', attempt = ?, host = ?, started_at = coalesce(started_at, ?), deadline = ?,
         version = ?, fingerprint = ?
     WHERE id = ? AND outcome IS NULL AND attempt = ?"""
-REQUEUE: Final = """
-    UPDATE submissions SET status = 'queued', excused = excused + 1, spent_ms = ?
+END_ATTEMPT: Final = """
+    UPDATE submissions SET status = ?, excused = excused + 1, spent_ms = ?
     WHERE id = ? AND status = 'running' AND attempt = ?"""
+RESUME: Final = "UPDATE submissions SET status = 'queued' WHERE id = ?"
 REQUEST_ABORT: Final = "UPDATE submissions SET abort = ? WHERE id = ? AND outcome IS NULL AND abort IS NULL"
 SETTLE: Final = """
     UPDATE submissions SET status = 'settled', outcome = ?, settled_at = ?, result = ?, error = ?, loose = session IS NOT ?
@@ -38,15 +39,27 @@ SETTLE: Final = """
 FIND_RUNNING: Final = "SELECT 1 FROM submissions WHERE id = ? AND status = 'running' AND attempt = ?"
 WRITE_JOURNAL: Final = """
     INSERT INTO journal(submission, kind, name, body, after, spent_ms, attempt) VALUES (?, ?, ?, ?, ?, ?, ?)"""
+REWRITE_APPROVAL: Final = """
+    UPDATE journal SET body = ?, after = ?, spent_ms = ?, attempt = ?
+    WHERE submission = ? AND kind = 'approval' AND name = ?"""
+DECIDE: Final = """
+    UPDATE journal SET body = ? WHERE submission = ? AND kind = 'approval' AND name = ?
+        AND EXISTS (SELECT 1 FROM submissions u WHERE u.id = submission AND u.status = 'waiting')"""
 FIND_JOURNALED: Final = "SELECT DISTINCT submission FROM journal"
 REMOVE_JOURNAL: Final = "DELETE FROM journal WHERE submission = ?"
 PUT_KV: Final = """
     INSERT INTO kv(instance, kind, name, body) VALUES (?, ?, ?, ?)
     ON CONFLICT(instance, kind, name) DO UPDATE SET body = excluded.body"""
 REMOVE_KV: Final = "DELETE FROM kv WHERE instance = ? AND kind = ? AND name = ?"
+PUT_ATTACHMENT: Final = """
+    INSERT INTO attachments(instance, id, mime_type, body) VALUES (?, ?, ?, ?) ON CONFLICT(instance, id) DO NOTHING"""
 
 # Erasing: what hangs on a session goes before it. The first two are read to forget what is remembered.
-FIND_SESSIONS: Final = "SELECT pk, name FROM sessions WHERE instance = ? AND name = coalesce(?, name)"
+FIND_SESSIONS: Final = """
+    WITH RECURSIVE gone(pk, name) AS (
+        SELECT pk, name FROM sessions WHERE instance = ? AND name = coalesce(?, name)
+        UNION SELECT s.pk, s.name FROM gone JOIN sessions s ON s.parent = gone.pk)
+    SELECT pk, name FROM gone"""
 FIND_OPEN: Final = "SELECT id FROM submissions WHERE instance = ? AND session = ? AND outcome IS NULL"
 RENAME: Final = """
     UPDATE instances SET agent = :new, part = part_of(:new, id)
@@ -61,6 +74,7 @@ ERASE_TOLD: Final = """
 ERASE_ENTRIES: Final = "DELETE FROM entries WHERE session = ?"
 ERASE_SESSION: Final = "DELETE FROM sessions WHERE pk = ?"
 ERASE_KV: Final = "DELETE FROM kv WHERE instance = ?"
+ERASE_ATTACHMENTS: Final = "DELETE FROM attachments WHERE instance = ?"
 ERASE_INSTANCE: Final = "DELETE FROM instances WHERE pk = ?"
 KEEP_SEQ: Final = """
     UPDATE meta SET value = max(value, (SELECT coalesce(max(seq), 0) FROM submissions)) WHERE key = 'seq'"""
@@ -106,6 +120,10 @@ KV: Final = """
     SELECT kv.name, kv.body FROM kv JOIN instances i ON i.pk = kv.instance
     WHERE i.agent = ? AND i.id = ? AND kv.kind = ?"""
 
+ATTACHMENT: Final = """
+    SELECT a.id, a.mime_type, a.body FROM attachments a JOIN instances i ON i.pk = a.instance
+    WHERE i.agent = ? AND i.id = ? AND a.id = ?"""
+
 
 def part_of(agent: str, id: str) -> int:
     """`part`, as statements call it."""
@@ -144,6 +162,11 @@ def claim_row(op: Claim) -> Row:
 def journal_row(op: WriteJournal) -> Row:
     """Parameters of `WRITE_JOURNAL`."""
     return (op.submission_id, op.kind, op.name, op.body, op.after, op.spent_ms, op.attempt)
+
+
+def approval_row(op: WriteJournal) -> Row:
+    """Parameters of `REWRITE_APPROVAL`."""
+    return (op.body, op.after, op.spent_ms, op.attempt, op.submission_id, op.name)
 
 
 def settle_row(op: Settle, told_in: int | None) -> Row:
@@ -200,6 +223,11 @@ def key_and_idle(row: Row) -> tuple[AgentKey, bool]:
 def session_record(row: Row) -> SessionRecord:
     """A row of `SESSIONS`."""
     return SessionRecord(name=row[0], created_at=row[1], last_seq=row[2], parent=row[3])
+
+
+def attachment(row: Row) -> Attachment:
+    """A row of `ATTACHMENT`."""
+    return Attachment(id=row[0], mime_type=row[1], body=row[2])
 
 
 def number(row: Row) -> int:

@@ -53,7 +53,14 @@ CREATE INDEX journal_submission ON journal(submission);
 INSERT INTO meta VALUES ('seq', 0);
 """
 
-MIGRATIONS: Final = (_V1, _V2)
+# A rowid table, its body last: what does not fit goes to pages of its own, and looking for a name reads none of them.
+_V3: Final = """
+CREATE TABLE attachments(pk INTEGER PRIMARY KEY, instance INTEGER NOT NULL, id TEXT NOT NULL, mime_type TEXT NOT NULL,
+    body BLOB NOT NULL, UNIQUE(instance, id));
+CREATE INDEX sessions_parent ON sessions(parent) WHERE parent IS NOT NULL;
+"""
+
+MIGRATIONS: Final = (_V1, _V2, _V3)
 """``MIGRATIONS[n]`` leads from format version n to n + 1. A released one is never edited."""
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from flue_actors.errors import ConfigError, FencedError, StoreError, StoreUnavailableError
 from flue_actors.ids import AgentKey
 from flue_actors.storage import (
+    Attachment,
     Committed,
     Entry,
     Fence,
@@ -149,6 +150,11 @@ class SqliteStore:
     async def sessions(self, key: AgentKey) -> list[SessionRecord]:
         """See `Store.sessions`."""
         return await self._read(rows.session_record, rows.SESSIONS, key.agent, key.id)
+
+    async def attachment(self, key: AgentKey, id: str) -> Attachment | None:
+        """See `Store.attachment`."""
+        found = await self._read(rows.attachment, rows.ATTACHMENT, key.agent, key.id, id)
+        return found[0] if found else None
 
     async def kv(self, key: AgentKey, kind: KvKind) -> dict[str, bytes]:
         """See `Store.kv`."""

@@ -14,12 +14,15 @@ from flue_actors.storage import (
     Admit,
     Append,
     Claim,
+    Decide,
     Entry,
+    PutAttachment,
     PutKv,
     RequestAbort,
     Requeue,
     Settle,
     Submission,
+    Suspend,
     WriteJournal,
 )
 from flue_actors.store import sqlite
@@ -28,7 +31,7 @@ KEY = AgentKey("joke-teller", "user-1")
 
 
 async def fill(path: Path) -> None:
-    """One settled, one running and one queued input, two entries, one value, a journal."""
+    """One settled, one running and one waiting input, two entries, one value, journals, a task's session, an attachment."""
     store = sqlite(path)
     fence = await store.open()
     for n in (1, 2, 3):
@@ -62,6 +65,13 @@ async def fill(path: Path) -> None:
     )
     await store.commit(fence, piece, RequestAbort(submission_ids=("sub_2",), reason="aborted"))
     await store.commit(fence, PutKv(key=KEY, kind="state", name="mood", body=b'"good"'))
+    await store.commit(fence, Claim(submission_id="sub_3", attempt=1, at=10))
+    call = WriteJournal(submission_id="sub_3", attempt=1, kind="approval", name="c1", body=b"?", after=2, spent_ms=1)
+    await store.commit(fence, call, Suspend(submission_id="sub_3", attempt=1, spent_ms=3))
+    await store.commit(fence, Decide(submission_id="sub_3", name="c1", body=b"yes", resume=False))
+    asked = Entry(seq=1, kind="message", at=11, body=b"{}", submission_id="sub_2")
+    await store.commit(fence, Append(key=KEY, session="task:default:c0", entries=(asked,), parent="default"))
+    await store.commit(fence, PutAttachment(key=KEY, id="5" * 64, mime_type="image/png", body=b"\x89PNG"))
     await store.close()
 
 
