@@ -14,7 +14,10 @@ One process owns a store at a time.
   `Committed.known` names the submission that has the key. Such an `Admit` is refused where it is not the first operation.
 * A failure that nobody awaits is silent, but what builds on it is refused in turn, by its attempt or by its first
   ``seq``. So let the commit that is awaited hold an entry: a `Settle` alone notices only a missing `Claim`.
-* Instances and sessions come into being when `Admit`, `Append` or (instances) `PutKv` first name them.
+* Instances and sessions come into being when `Admit`, `Append` or (instances) `PutKv` or `PutAttachment` first name them.
+* A **waiting** submission (`Suspend`) is one without an outcome like a queued one that has been worked on: `Store.unsettled`
+  lists it, its instance is not idle, `RequestAbort` notes the wish and leaves it waiting, `Settle` ends it at the attempt it
+  has. `Decide` with ``resume`` makes it queued; `Claim` begins the next attempt of either.
 * A full disk or an I/O error fails that commit with `StoreUnavailableError`; reads go on and later commits may succeed.
   It left nothing, so the same operations may be tried again; if they are refused then, it had left them after all.
 * An `Erase` is applied in its turn like any other, and done when no byte of what it removed is left in any file of the
@@ -135,7 +138,7 @@ class Admit(msgspec.Struct, frozen=True, gc=False):
 class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Start an attempt (attempt - 1 so far, and no outcome): it is running, and an earlier attempt is replaced.
 
-    Refused otherwise. With ``host`` it joins the turn of that submission.
+    Refused otherwise. With ``host`` it joins the turn of that submission. A waiting one is claimed to be ended with entries.
     """
 
     submission_id: str
@@ -151,7 +154,8 @@ class Append(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Add entries behind the session's last one; ``entries[0].seq`` must be its ``last_seq + 1``.
 
     With ``submission_id`` it is refused unless that submission runs at ``attempt``; without entries that is all it does.
-    ``parent`` names the session that a new one belongs to (a task's); one that exists keeps the parent it has.
+    ``parent`` names the session that a new one belongs to (a task's), and it is refused if there is none of that name;
+    a session that exists keeps the parent it has.
     """
 
     key: AgentKey
@@ -198,7 +202,7 @@ class Suspend(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Decide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Set the body of an ``approval`` row in the journal of a waiting submission; with ``resume`` it becomes queued.
 
-    Refused when the submission is not waiting, or has no such row.
+    Refused when the submission is not waiting, or has no such row. The rest of the row, and its place, stay.
     """
 
     submission_id: str
@@ -219,7 +223,8 @@ class WriteJournal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     Attributes:
         kind: ``text``: a piece of the reply that is being streamed; ``step``: the value of a durable tool's step;
-            ``approval``: a call that waits for, or has, somebody's decision (one row for each name, the last one counts).
+            ``approval``: a call that waits for, or has, somebody's decision: one row for each name, which a later one
+            of that name replaces where it stands.
         name: ``text``: the turn's id, a slash, the place of the piece. ``step``: the call's id, a slash, the step's name.
             ``approval``: the call's id. Of a task: the task's id and a slash before that.
         after: The seq of the session's last entry when it was written.
@@ -287,10 +292,10 @@ class PutKv(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class PutAttachment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Keep bytes for an instance, under their content's name; nothing happens when it has them.
+    """Keep bytes for an instance, under their content's name; nothing happens when it has them, whatever the type.
 
     Attributes:
-        id: Hex SHA-256 of ``body``.
+        id: Hex SHA-256 of ``body``; the store takes the caller's word for it.
     """
 
     key: AgentKey
