@@ -10,15 +10,38 @@ the same file; for a store that lives in memory the same object), each check to 
 
 from typing import Final
 
-from flue_actors.store.contract import admission, attempts, commits, content, journals, ownership, removing, renaming
+from flue_actors.store.contract import (
+    admission,
+    approvals,
+    attachments,
+    attempts,
+    commits,
+    content,
+    journals,
+    ownership,
+    parents,
+    removing,
+    renaming,
+)
 from flue_actors.store.contract.records import Check, Make
 
 __all__ = ["CHECKS", "Check", "Make"]
 
+_ROOMS: Final = (
+    admission,
+    approvals,
+    attachments,
+    attempts,
+    commits,
+    content,
+    journals,
+    ownership,
+    parents,
+    removing,
+    renaming,
+)
+
 CHECKS: Final[tuple[Check, ...]] = tuple(
-    value
-    for room in (admission, attempts, commits, content, journals, ownership, removing, renaming)
-    for name, value in sorted(vars(room).items())
-    if name.startswith("check_")
+    value for room in _ROOMS for name, value in sorted(vars(room).items()) if name.startswith("check_")
 )
 """One check, or more, for each sentence of the contract."""

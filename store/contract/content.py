@@ -12,6 +12,7 @@ async def check_what_nobody_stored_is_empty(make: Make) -> None:
         same(await store.entries(KEY, "default"), [])
         same(await store.sessions(KEY), [])
         same(await store.kv(KEY, "state"), {})
+        same(await store.attachment(KEY, "nobody"), None)
         same(await store.journal("nobody"), [])
         same(await store.idle(before=9_000, after=None, limit=9), NOBODY)
 
@@ -71,8 +72,10 @@ async def check_kv_holds_the_last_value(make: Make) -> None:
         await store.commit(fence, PutKv(key=KEY, kind="state", name="b", body=b"2"))
         await store.commit(fence, PutKv(key=KEY, kind="state", name="a", body=b"3"))
         await store.commit(fence, PutKv(key=KEY, kind="frozen", name="a", body=b"4"))
+        await store.commit(fence, PutKv(key=KEY, kind="usage", name="a", body=b"5"))
         await store.commit(fence, PutKv(key=KEY, kind="state", name="b", body=None))
         same(await store.kv(KEY, "state"), {"a": b"3"})
         same(await store.kv(KEY, "frozen"), {"a": b"4"})
+        same(await store.kv(KEY, "usage"), {"a": b"5"})
         same(await store.kv(OTHER, "state"), {})
         same(await store.sessions(KEY), [])

@@ -12,6 +12,7 @@ from flue_actors.storage import (
     Admit,
     Append,
     Claim,
+    Decide,
     Entry,
     Fence,
     Op,
@@ -19,6 +20,7 @@ from flue_actors.storage import (
     Settle,
     Store,
     Submission,
+    Suspend,
     WriteJournal,
 )
 
@@ -67,6 +69,16 @@ def journal(name: str = "sub_1", attempt: int = 1, body: bytes = b"Once upon", s
 def requeue(name: str = "sub_1", attempt: int = 1, spent_ms: int = 50) -> Requeue:
     """A graceful stop."""
     return Requeue(submission_id=name, attempt=attempt, spent_ms=spent_ms)
+
+
+def suspend(name: str = "sub_1", attempt: int = 1, spent_ms: int = 50) -> Suspend:
+    """Somebody has to decide."""
+    return Suspend(submission_id=name, attempt=attempt, spent_ms=spent_ms)
+
+
+def decide(call: str, body: bytes = b"decided", resume: bool = False) -> Decide:
+    """Somebody decided on a call of the first submission."""
+    return Decide(submission_id="sub_1", name=call, body=body, resume=resume)
 
 
 def keyed(name: str, idempotency_key: str, key: AgentKey = KEY, session: str = "default") -> Admit:

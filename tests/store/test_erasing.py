@@ -19,6 +19,7 @@ from flue_actors.storage import (
     Fence,
     Op,
     Prune,
+    PutAttachment,
     PutKv,
     RequestAbort,
     Settle,
@@ -83,6 +84,28 @@ places: dict[str, tuple[Op, ...]] = {
         PutKv(key=KEY, kind="state", name="n", body=SECRET),
         PutKv(key=KEY, kind="state", name="n", body=None),
     ),
+    "attachment": (PutAttachment(key=KEY, id="a", mime_type="image/png", body=SECRET),),
+    "big_attachment": (PutAttachment(key=KEY, id="a", mime_type="image/png", body=BIG),),
+    "attachment_given_again": (
+        PutAttachment(key=KEY, id="a", mime_type="image/png", body=BIG),
+        PutAttachment(key=KEY, id="a", mime_type="image/gif", body=BIG),
+    ),
+    "id_of_an_attachment": (PutAttachment(key=KEY, id=CANARY, mime_type="image/png", body=b""),),
+    "approval": (
+        Admit(new),
+        claim,
+        WriteJournal(submission_id="sub_1", attempt=1, kind="approval", name="c", body=SECRET, after=1, spent_ms=1),
+    ),
+    "decision_that_was_replaced": (
+        Admit(new),
+        claim,
+        WriteJournal(submission_id="sub_1", attempt=1, kind="approval", name="c", body=BIG, after=1, spent_ms=1),
+        WriteJournal(submission_id="sub_1", attempt=1, kind="approval", name="c", body=b"", after=1, spent_ms=1),
+    ),
+    "task": (
+        append(1),
+        Append(key=KEY, session="t", entries=(Entry(seq=1, kind="message", at=1, body=BIG),), parent="default"),
+    ),
     "something_pruned": (
         Admit(Submission(id="s", key=KEY, session="d", kind="direct", payload=SECRET, accepted_at=1)),
         Settle(submission_id="s", attempt=0, outcome="aborted", at=1),
@@ -91,13 +114,16 @@ places: dict[str, tuple[Op, ...]] = {
 }
 
 
+REPLACED = {"value_that_was_replaced", "value_that_was_removed", "decision_that_was_replaced"}
+
+
 @pytest.mark.parametrize("place", places)
 async def test_an_erased_instance_is_in_no_file(place: str, tmp_path: Path) -> None:
     store, fence = await opened(tmp_path)
     ops = places[place]
     for op in ops:
         await store.commit(fence, op)
-    assert place in {"value_that_was_replaced", "value_that_was_removed"} or CANARY in in_files(tmp_path)
+    assert place in REPLACED or CANARY in in_files(tmp_path)
     for key in (KEY, AgentKey("a", CANARY)):
         await store.commit(fence, Erase(key=key))
     assert CANARY not in in_files(tmp_path)
@@ -115,6 +141,17 @@ async def test_an_erased_session_is_in_no_file_and_the_others_are(tmp_path: Path
     assert "one" not in in_files(tmp_path)
     assert "two 199" in in_files(tmp_path)
     assert len(await store.entries(KEY, "two")) == 199
+    await store.close()
+
+
+async def test_an_erased_session_takes_its_tasks_from_every_file(tmp_path: Path) -> None:
+    store, fence = await opened(tmp_path)
+    await store.commit(fence, append(1))
+    for name, parent, body in (("one", "default", SECRET), ("two", "one", BIG)):
+        rows = (Entry(seq=1, kind="message", at=1, body=body),)
+        await store.commit(fence, Append(key=KEY, session=name, entries=rows, parent=parent))
+    await store.commit(fence, Erase(key=KEY, session="default"))
+    assert CANARY not in in_files(tmp_path)
     await store.close()
 
 

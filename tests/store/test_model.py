@@ -14,27 +14,31 @@ from flue_actors.storage import (
     Admit,
     Append,
     Claim,
+    Decide,
     Entry,
     Erase,
     Fence,
     Op,
     Prune,
+    PutAttachment,
     PutKv,
     RequestAbort,
     Requeue,
     Settle,
     Store,
     Submission,
+    Suspend,
     WriteJournal,
 )
 from flue_actors.store import sqlite
 
 KEYS = [AgentKey("a", "1"), AgentKey("a", "2")]
 NAMES = ["sub_1", "sub_2", "sub_3"]
-SESSIONS = ["default", "task:x"]
+SESSIONS = ["default", "task:x", "task:y"]
 bodies = st.sampled_from([b"", b"{}", b"\x00x"])
 keys, names, sessions = st.sampled_from(KEYS), st.sampled_from(NAMES), st.sampled_from(SESSIONS)
 attempts = st.integers(0, 2)
+ATTACHMENTS = ["0" * 64, "f" * 64]
 
 
 @st.composite
@@ -46,7 +50,14 @@ def appends(draw: st.DrawFn) -> Append:
     entries = tuple(
         Entry(seq=first + n * jump, kind="message", at=n, body=draw(bodies), submission_id=owner) for n in range(count)
     )
-    return Append(key=draw(keys), session=draw(sessions), entries=entries, submission_id=owner, attempt=draw(attempts))
+    return Append(
+        key=draw(keys),
+        session=draw(sessions),
+        entries=entries,
+        submission_id=owner,
+        attempt=draw(attempts),
+        parent=draw(st.none() | sessions),
+    )
 
 
 inputs = st.builds(
@@ -86,11 +97,16 @@ journals = st.builds(
     WriteJournal,
     submission_id=names,
     attempt=attempts,
-    kind=st.sampled_from(["text", "step"]),
+    kind=st.sampled_from(["text", "step", "approval"]),
     name=st.just("n"),
     body=bodies,
     after=st.integers(0, 3),
     spent_ms=st.integers(0, 9),
+)
+suspends = st.builds(Suspend, submission_id=names, attempt=attempts, spent_ms=st.integers(0, 9))
+decides = st.builds(Decide, submission_id=names, name=st.just("n"), body=bodies, resume=st.booleans())
+attachments = st.builds(
+    PutAttachment, key=keys, id=st.sampled_from(ATTACHMENTS), mime_type=st.sampled_from(["a", "b"]), body=bodies
 )
 requeues = st.builds(Requeue, submission_id=names, attempt=attempts, spent_ms=st.integers(0, 9))
 aborts = st.builds(RequestAbort, submission_ids=st.lists(names, max_size=2).map(tuple), reason=st.sampled_from("ab"))
@@ -98,7 +114,22 @@ erases = st.builds(Erase, key=keys, session=st.none() | sessions)
 prunes = st.builds(Prune, settled_before=st.integers(3, 7), limit=st.integers(0, 2))
 admits = st.builds(Admit, inputs)
 operations: st.SearchStrategy[Op] = st.one_of(
-    admits, admits, claims, claims, appends(), appends(), settles, values, journals, requeues, aborts, erases, prunes
+    *(
+        admits,
+        admits,
+        claims,
+        claims,
+        appends(),
+        appends(),
+        settles,
+        values,
+        journals,
+        requeues,
+        aborts,
+        erases,
+        prunes,
+    ),
+    *(journals, suspends, suspends, decides, attachments),
 )
 commits = st.lists(operations, min_size=1, max_size=4).map(tuple)
 batches = st.lists(st.lists(commits, min_size=1, max_size=6), max_size=6)
@@ -136,6 +167,7 @@ async def content(store: Store) -> list[object]:
     held += [await store.idle(before=before, after=after, limit=1) for before in (2, 4) for after in (None, KEYS[0])]
     for key in KEYS:
         held += [await store.sessions(key), await store.kv(key, "state"), await store.kv(key, "frozen")]
+        held += [await store.attachment(key, id) for id in ATTACHMENTS]
         held += [(await store.last_seq(key, name), await store.entries(key, name)) for name in SESSIONS]
         held += [await store.entries(key, "default", before=before, limit=2) for before in (0, 1, 3)]
     return held
