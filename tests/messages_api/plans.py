@@ -24,7 +24,7 @@ PROVIDER_TEXT = "words-of-the-provider"
 class Fault(msgspec.Struct, frozen=True):
     """Something that goes wrong with one request.
 
-    status: answers with ``status`` (and Retry-After). half, short, reset, silence, overloaded and malformed: in the
+    status: answers with ``status`` (and Retry-After, and a code of its own where the API has codes). half, short, reset, silence, overloaded and malformed: in the
     middle of the stream the connection closes, the response ends as if whole, the connection is reset, nothing more
     comes, ``overloaded_error`` is reported, or an event is broken JSON. slow: the first byte takes ``seconds``.
     late_end: the reply is whole, but the response ends a moment after it.
@@ -34,6 +34,7 @@ class Fault(msgspec.Struct, frozen=True):
     status: int = 0
     retry_after: float | None = None
     seconds: float = 0
+    code: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -6,20 +6,21 @@ async with messages_server() as server:
     server.requests[0].body
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import msgspec
 
 from tests.messages_api.cache import InputTokens
-from tests.messages_api.plans import PROVIDER_TEXT, Plan, error_plan, json_plan, stream_plan
+from tests.messages_api.plans import PROVIDER_TEXT, FaultKind, Plan, error_plan, json_plan, stream_plan
 from tests.messages_api.replies import asked, frame, frames, message_json, reply_to
 from tests.messages_api.serving import ApiServer, Recorded, Settings, serving
 from tests.messages_api.validation import refusal
 
 _NOTHING: Final = InputTokens(0, 0, 0)
 _OVERLOADED: Final = {"type": "error", "error": {"type": "overloaded_error", "message": PROVIDER_TEXT}}
-_BREAKAGE: Final = {
+_BREAKAGE: Final[Mapping[FaultKind, bytes]] = {
     "overloaded": frame("error", _OVERLOADED),
     "malformed": b'event: content_block_delta\ndata: {"type":"content_block_delta","ind\n\n',
 }

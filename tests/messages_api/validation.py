@@ -66,22 +66,20 @@ def _format(format: dict[str, Any] | None) -> Iterator[str]:
         return
     if format.get("type") != "json_schema":
         yield "output_config.format: type must be json_schema"
-    for schema in _parts(format.get("schema")):
+    for schema in _parts(format["schema"]):
         if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
             yield "output_config.format.schema: for 'object' type, 'additionalProperties' must be explicitly set to false"
         if unknown := schema.keys() & _NOT_SUPPORTED:
             yield f"output_config.format.schema: {sorted(unknown)} not supported"
 
 
-def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The schema and every schema in it."""
-    if isinstance(schema, list):
-        for each in schema:
-            yield from _parts(each)
-    elif isinstance(schema, dict):
-        yield schema
-        yield from _parts(list(schema.get("properties", {}).values()))
-        yield from _parts([schema[key] for key in ("items", "anyOf") if key in schema])
+    yield schema
+    for part in [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]:
+        yield from _parts(part)
+    if "items" in schema:
+        yield from _parts(schema["items"])
 
 
 def _media(messages: list[dict[str, Any]]) -> Iterator[str]:

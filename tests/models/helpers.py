@@ -17,6 +17,7 @@ from flue_actors.messages import (
 )
 from flue_actors.models.protocol import ModelClient, ModelEvent, ModelRequest, ReplyDone, TextDelta, ToolSpec
 from flue_actors.models.registry import ModelRegistry, ResolvedModel
+from tests.completions_api import ChatServer, ChatSettings, completions_server
 from tests.messages_api import MessagesServer, Settings, messages_server
 
 MODEL = "claude-haiku-4-5"
@@ -91,5 +92,21 @@ async def anthropic_model(
         registry.configure_provider("anthropic", base_url=server.url, api_key="sk-canary")
         try:
             yield registry.resolve(f"anthropic/{MODEL}"), server
+        finally:
+            await registry.aclose()
+
+
+@asynccontextmanager
+async def chat_model(
+    settings: ChatSettings | None = None, *, max_concurrency: int = 64, **fields: Any
+) -> AsyncGenerator[tuple[ResolvedModel, ChatServer]]:
+    """A chat-completions client, through the registry and the real SDK, against a local server of somebody else's."""
+    async with completions_server(settings) as server:
+        registry = ModelRegistry(max_concurrency=max_concurrency)
+        url = f"{server.url}/v1"
+        given = {"api_key": "sk-canary"} | fields
+        registry.register_provider("local", api="openai-completions", base_url=url, **given)
+        try:
+            yield registry.resolve("local/small"), server
         finally:
             await registry.aclose()

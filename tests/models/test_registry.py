@@ -179,3 +179,33 @@ asyncio.run(registry.prepare(["scripted/echo", "anthropic/claude-haiku-4-5"]))
 assert "anthropic" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_extra_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    registry = ModelRegistry()
+    with pytest.raises(ConfigError, match=r"flue-actors\[openai\]"):
+        registry.resolve("openai/gpt-5.5")
+    assert registry.resolve("scripted/echo")
+
+
+def test_preparing_imports_only_the_sdks_that_are_needed() -> None:
+    program = """
+import asyncio, os, sys
+os.environ["OPENAI_API_KEY"] = "k"
+from flue_actors.models.registry import ModelRegistry
+registry = ModelRegistry()
+registry.resolve("openai/gpt-5.5")
+assert "openai" not in sys.modules
+asyncio.run(registry.prepare(["openai/gpt-5.5"]))
+assert "openai" in sys.modules
+assert "anthropic" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_provider_can_be_registered_anew_with_the_facts_of_its_models() -> None:
+    registry = ModelRegistry()
+    facts = ModelInfo(400_000, 128_000, "adaptive", native_results=True)
+    registry.register_provider("openai", api="openai-completions", models={"gpt-5.5": facts})
+    assert registry.resolve("openai/gpt-5.5").info == facts
