@@ -32,6 +32,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         instance_text: Text of this instance (id, date, working directory), frozen by the session.
         messages: Context in order, starting with a user (or signal) message; tool results follow their calls.
         tools: Sorted by name, so equal sets are equal bytes.
+        use_tools: False: it shall not call any of them. They are sent all the same, for the provider's cache.
         max_tokens: Upper bound of the reply; None = the model's own maximum.
         affinity: Stable key of the conversation, for providers that route by it.
         attachments: Bytes of every `ImageContent` and `FileContent` in ``messages``, by their ``attachment``.
@@ -44,6 +45,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str = ""
     instance_text: str = ""
     tools: tuple[ToolSpec, ...] = ()
+    use_tools: bool = True
     thinking: ThinkingLevel = "medium"
     max_tokens: int | None = None
     affinity: str = ""

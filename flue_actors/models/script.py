@@ -68,6 +68,10 @@ class Step(msgspec.Struct, frozen=True):
     endless: bool = False
     ending: Ending = "stop"
 
+    def without_calls(self) -> "Step":
+        """What is left of it when no tool may be called."""
+        return msgspec.structs.replace(self, calls=(), endless=False)
+
     def fault(self, attempt: int) -> Fault | None:
         """The fault of this attempt (0, 1, 2, ...), if any: faults follow one another."""
         for fault in self.faults:

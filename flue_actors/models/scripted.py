@@ -69,6 +69,8 @@ class ScriptedProvider:
         script, shown = newest_text(request.messages)
         rounds = rounds_so_far(request.messages)
         step = step_at(parse_script(script), rounds)
+        if not request.use_tools:
+            step = step.without_calls()
         fault = self._fault(step, (request.affinity, len(request.messages), script))
         if step.wait:
             await asyncio.sleep(step.wait)

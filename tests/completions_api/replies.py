@@ -37,7 +37,10 @@ def asked(body: dict[str, Any]) -> Asked:
             break
         results.insert(0, message["content"])
     text = "\n".join(results) if results else script
-    return Asked(step_at(parse_script(script), rounds), text, len(messages), (script, len(messages)))
+    step = step_at(parse_script(script), rounds)
+    if body.get("tool_choice") == "none":
+        step = step.without_calls()
+    return Asked(step, text, len(messages), (script, len(messages)))
 
 
 def frames(

@@ -8,7 +8,17 @@ from typing import Any, Final
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _DATA_URL: Final = re.compile(r"data:([\w/+.-]+);base64,([A-Za-z0-9+/]+=*)\Z")
 _EVERYWHERE: Final = frozenset(
-    {"model", "messages", "stream", "stream_options", "max_tokens", "tools", "reasoning_effort", "response_format"}
+    {
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "tools",
+        "tool_choice",
+        "reasoning_effort",
+        "response_format",
+    }
 )
 _ONLY_OWN: Final = frozenset({"max_completion_tokens", "prompt_cache_key"})
 _OPEN: Final = ("minimum", "maximum", "pattern", "oneOf", "allOf", "default", "$ref")
@@ -29,6 +39,8 @@ def _problems(body: dict[str, Any], own: bool) -> Iterator[str]:
         yield "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
     if len(body.get("prompt_cache_key", "")) > 64:
         yield "prompt_cache_key: string too long"
+    if "tool_choice" in body and "tools" not in body:
+        yield "tool_choice: only allowed when tools are specified"
     for tool in body.get("tools", []):
         if not _NAME.match(tool["function"]["name"]) or tool["function"]["parameters"].get("type") != "object":
             yield f"tools: {tool} has no valid name or schema"

@@ -48,7 +48,10 @@ def asked(body: dict[str, Any]) -> Asked:
         script = ""
     results = [text for block in _blocks(messages[-1]) if block["type"] == "tool_result" for text in _texts(block)]
     text = "\n".join(results) if results else script
-    return Asked(step_at(parse_script(script), rounds), text, len(messages), (script, len(messages)))
+    step = step_at(parse_script(script), rounds)
+    if body.get("tool_choice") == {"type": "none"}:
+        step = step.without_calls()
+    return Asked(step, text, len(messages), (script, len(messages)))
 
 
 def reply_to(question: Asked, canned: str | None) -> Reply:

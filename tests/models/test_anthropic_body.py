@@ -255,3 +255,11 @@ def test_a_result_that_cannot_be_promised_is_not_asked_for_natively() -> None:
     info = ANTHROPIC["claude-haiku-4-5"]
     assert "output_config" not in _body(asking("hi", result_schema={"type": "array"}), info)
     assert "output_config" not in _body(asking("hi", result_schema=RESULT_SCHEMA), INFO)
+
+
+def test_tools_that_shall_not_be_called_are_sent_all_the_same() -> None:
+    request = asking("hi", tools=(tool("a"),), use_tools=False)
+    body = _body(request)
+    assert body["tool_choice"] == {"type": "none"}
+    assert body["tools"] == _body(asking("hi", tools=(tool("a"),)))["tools"]
+    assert "tool_choice" not in _body(asking("hi", use_tools=False))

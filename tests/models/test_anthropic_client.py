@@ -286,3 +286,9 @@ async def test_headers_of_the_environment_reach_only_their_own_provider(monkeypa
         assert server.requests[0].headers["x-api-key"] == "own"
         assert server.requests[1].headers["x-secret"] == "s"
         await registry.aclose()
+
+
+async def test_a_model_that_shall_not_call_tools_answers() -> None:
+    async with anthropic_model() as (model, _):
+        request = asking("call add", tools=(tool("add"),), use_tools=False)
+        assert (await reply_of(model.client, request)).stop_reason == "stop"

@@ -130,11 +130,12 @@ def test_neighbouring_user_messages_and_signals_are_one_message() -> None:
 
 def test_reasoning_goes_back_in_its_own_field_to_the_model_it_came_from() -> None:
     thought = ThinkingContent(thinking="hm", signature="reasoning_content")
-    own = assistant(thought, CALL, api="openai-completions", model="small")
+    nowhere = ThinkingContent(thinking="hm", signature="content")
+    own = assistant(thought, nowhere, CALL, api="openai-completions", model="small")
     foreign = assistant(ThinkingContent(thinking="hm", signature="c2ln"), OTHER_CALL)
     history = ("a", own, result("c1", "3"), foreign, result("c2", "4"))
     replies = [message for message in _body(asking(*history, model="small"))["messages"] if message["role"] != "tool"]
-    assert replies[1]["reasoning_content"] == "hm"
+    assert (replies[1]["reasoning_content"], replies[1]["content"]) == ("hm", None)
     assert replies[2].keys() == {"role", "content", "tool_calls"}
     another = _body(asking(*history, model="large"))["messages"][1]
     assert "reasoning_content" not in another
@@ -191,3 +192,9 @@ def test_a_result_is_promised_where_the_model_can() -> None:
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["n"]
     assert "response_format" not in _body(asking("hi", result_schema=schema))
     assert "response_format" not in _body(asking("hi", result_schema={"type": "array"}), ModelInfo(native_results=True))
+
+
+def test_tools_that_shall_not_be_called_are_sent_all_the_same() -> None:
+    body = _body(asking("hi", tools=(tool("a"),), use_tools=False))
+    assert (body["tool_choice"], len(body["tools"])) == ("none", 1)
+    assert "tool_choice" not in _body(asking("hi", use_tools=False))

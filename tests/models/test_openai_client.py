@@ -289,3 +289,9 @@ async def test_a_missing_key_is_told_to_the_developer_not_to_the_caller(
         assert "OPENAI_API_KEY" in error.dev
         assert not error.retryable
     await registry.aclose()
+
+
+async def test_a_model_that_shall_not_call_tools_answers() -> None:
+    async with chat_model() as (model, _):
+        request = asking("call add", tools=(tool("add"),), use_tools=False)
+        assert (await reply_of(model.client, request)).stop_reason == "stop"

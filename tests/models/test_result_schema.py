@@ -133,6 +133,8 @@ def test_a_reference_with_words_beside_it_keeps_them() -> None:
         _object(a={"enum": []}),
         _object(a={"$ref": "#/$defs/Nowhere"}),
         _object(a={"$ref": "#"}),
+        _object(a={"$ref": "#/$defs/A"}) | {"$defs": {"A": {"$ref": "#/$defs/A"}}},
+        _object(a={"$ref": "#/$defs/A"}) | {"$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}}},
         _object(a={"allOf": [{"type": "string"}, {"type": "string"}]}),
         _object(a={"type": "string", "not": {"const": "x"}}),
         {"anyOf": [_object(a={"type": "string"}), _object(b={"type": "string"})]},

@@ -223,3 +223,8 @@ def test_window_and_native_results_are_facts_of_the_model() -> None:
     info = scripted_name("echo?window=2000&native=1").info
     assert (info.context_window, info.native_results) == (2_000, True)
     assert scripted_name("echo").info == ModelInfo()
+
+
+async def test_a_model_that_shall_not_call_tools_answers() -> None:
+    reply = await reply_of(ScriptedProvider(), asking("loop add", model="echo", use_tools=False))
+    assert (reply.stop_reason, [type(block) for block in reply.content]) == ("stop", [TextContent])

@@ -44,6 +44,8 @@ def request_body(request: ModelRequest, info: ModelInfo, cache: Base64Cache | No
         block["cache_control"] = _MARK
     if tools:
         body["tools"] = tools
+        if not request.use_tools:
+            body["tool_choice"] = {"type": "none"}
     if system:
         body["system"] = system
     attachments = Attachments(request.attachments, cache or Base64Cache())

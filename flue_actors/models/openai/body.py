@@ -33,6 +33,8 @@ def chat_body(request: ModelRequest, info: ModelInfo, outgoing: Outgoing) -> dic
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     if tools := [_tool(spec) for spec in sorted(request.tools, key=_name)]:
         body["tools"] = tools
+        if not request.use_tools:
+            body["tool_choice"] = "none"
     attachments = Attachments(request.attachments, outgoing.cache)
     body["messages"] = _system(request) + chat_messages(request.messages, request.model, attachments)
     return body
