@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
-FaultKind = Literal["status", "half", "short", "reset", "malformed", "silence", "slow", "late_end", "overloaded"]
+FaultKind = Literal[
+    "status", "half", "short", "reset", "malformed", "silence", "slow", "late_end", "overloaded", "dribble"
+]
 Ending = Literal["end", "close", "reset", "silence", "late_end"]
 
 _ERROR_TYPES = {
@@ -27,7 +29,7 @@ class Fault(msgspec.Struct, frozen=True):
     status: answers with ``status`` (and Retry-After, and a code of its own where the API has codes). half, short, reset, silence, overloaded and malformed: in the
     middle of the stream the connection closes, the response ends as if whole, the connection is reset, nothing more
     comes, ``overloaded_error`` is reported, or an event is broken JSON. slow: the first byte takes ``seconds``.
-    late_end: the reply is whole, but the response ends a moment after it.
+    late_end: the reply is whole, but the response ends a moment after it. dribble: every byte comes on its own.
     """
 
     kind: FaultKind
@@ -59,6 +61,8 @@ def stream_plan(
 ) -> Plan:
     """An event stream, with what the fault does to it; ``breakage`` are the frames of ``overloaded`` and ``malformed``."""
     head = _head(200, "text/event-stream; charset=utf-8", number, "transfer-encoding: chunked\r\n")
+    if fault is not None and fault.kind == "dribble":
+        return Plan(head, tuple(bytes([byte]) for byte in b"".join(frames)), rate=20_000)
     if fault is None or fault.kind in ("slow", "late_end"):
         delay = fault.seconds if fault is not None else delay
         ending = "end" if fault is None or fault.kind == "slow" else "late_end"

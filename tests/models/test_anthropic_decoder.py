@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -194,3 +195,24 @@ def test_an_endless_line_is_refused() -> None:
     with pytest.raises(ModelError):
         for _ in range(20):
             decoder.feed(b"data: " + b"x" * 1_000_000)
+
+
+_LINES = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from(_frames(THINKING, TEXT, CALL, stop="tool_use")),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["content_block_delta", "content_block_start", "message_delta", "error"])},
+        optional={
+            "index": st.one_of(st.integers(0, 2), st.text(max_size=2)),
+            "delta": st.one_of(st.none(), st.dictionaries(st.sampled_from(["type", "text"]), st.text(max_size=5))),
+            "content_block": st.one_of(st.none(), st.dictionaries(st.just("type"), st.text(max_size=5))),
+            "error": st.one_of(st.none(), st.text(max_size=5), st.dictionaries(st.just("type"), st.text(max_size=5))),
+        },
+    ).map(lambda event: frame("x", event)),
+)
+
+
+@given(st.lists(_LINES, max_size=12))
+def test_garbage_is_an_error_of_the_model_and_nothing_else(lines: list[bytes]) -> None:
+    with suppress(ModelError):
+        _decode(line + b"\n" for line in lines)

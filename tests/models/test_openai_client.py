@@ -295,3 +295,9 @@ async def test_a_model_that_shall_not_call_tools_answers() -> None:
     async with chat_model() as (model, _):
         request = asking("call add", tools=(tool("add"),), use_tools=False)
         assert (await reply_of(model.client, request)).stop_reason == "stop"
+
+
+async def test_bytes_that_come_one_by_one_are_the_same_answer() -> None:
+    async with chat_model() as (model, server):
+        server.fail(Fault("dribble"))
+        assert streamed(await events_of(model.client, asking("grüße"))) == "echo: grüße (1 messages)"
