@@ -101,7 +101,7 @@ LASTING = {
     "401": ([Fault("status", status=401)], "model_error"),
     "403": ([Fault("status", status=403)], "model_error"),
     "404": ([Fault("status", status=404)], "model_error"),
-    "413": ([Fault("status", status=413)], "model_error"),
+    "413": ([Fault("status", status=413)], "context_overflow"),
 }
 
 

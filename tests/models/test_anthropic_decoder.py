@@ -197,22 +197,28 @@ def test_an_endless_line_is_refused() -> None:
             decoder.feed(b"data: " + b"x" * 1_000_000)
 
 
-_LINES = st.one_of(
-    st.binary(max_size=40),
-    st.sampled_from(_frames(THINKING, TEXT, CALL, stop="tool_use")),
-    st.fixed_dictionaries(
-        {"type": st.sampled_from(["content_block_delta", "content_block_start", "message_delta", "error"])},
-        optional={
-            "index": st.one_of(st.integers(0, 2), st.text(max_size=2)),
-            "delta": st.one_of(st.none(), st.dictionaries(st.sampled_from(["type", "text"]), st.text(max_size=5))),
-            "content_block": st.one_of(st.none(), st.dictionaries(st.just("type"), st.text(max_size=5))),
-            "error": st.one_of(st.none(), st.text(max_size=5), st.dictionaries(st.just("type"), st.text(max_size=5))),
-        },
-    ).map(lambda event: frame("x", event)),
-)
+ODD = [
+    frame("x", event)
+    for event in (
+        {"type": "content_block_delta", "index": "one"},
+        {"type": "content_block_delta", "index": 0, "delta": None},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 7}},
+        {"type": "content_block_start", "index": 0, "content_block": {}},
+        {"type": "content_block_stop", "index": 99},
+        {"type": "message_delta", "delta": {"stop_reason": 1}, "usage": []},
+        {"type": "message_stop"},
+        {"type": "error", "error": "words"},
+        {"type": "error"},
+        {},
+    )
+]
 
 
-@given(st.lists(_LINES, max_size=12))
-def test_garbage_is_an_error_of_the_model_and_nothing_else(lines: list[bytes]) -> None:
+@given(st.data())
+def test_garbage_is_an_error_of_the_model_and_nothing_else(data: st.DataObject) -> None:
+    lines = data.draw(st.lists(st.sampled_from([*_frames(THINKING, TEXT, CALL, stop="tool_use"), *ODD]), max_size=12))
+    stream = bytearray(b"".join(lines))
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 255)), max_size=6)):
+        stream[place : place + 1] = bytes([byte])
     with suppress(ModelError):
-        _decode(line + b"\n" for line in lines)
+        _decode([bytes(stream)])

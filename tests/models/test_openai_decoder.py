@@ -92,31 +92,30 @@ def test_a_stream_that_is_cut_anywhere_is_whole_or_may_be_tried_again(data: st.D
         assert done.content == done_of(_decode([stream])).content
 
 
-_LINES = st.one_of(
-    st.binary(max_size=40),
-    st.text(max_size=40).map(str.encode),
-    st.sampled_from(_frames(THINKING, TEXT, CALL, stop="tool_use")),
-    st.recursive(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=3),
-            st.dictionaries(
-                st.sampled_from(["choices", "delta", "tool_calls", "function", "index", "content", "error", "usage"]),
-                inner,
-                max_size=4,
-            ),
-        ),
-        max_leaves=10,
+ODD = [
+    frame(event)
+    for event in (
+        {"choices": None, "usage": {"prompt_tokens": None, "prompt_tokens_details": None}},
+        {"choices": [{"delta": None, "finish_reason": 7}]},
+        {"choices": [{"delta": {"content": [{"type": "text"}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {}}}]}}]},
+        {"choices": [{"delta": {"tool_calls": None, "reasoning": "", "refusal": ""}, "finish_reason": "stop"}]},
+        {"error": {"code": {}, "type": [], "message": 1}},
+        {"error": []},
+        {},
     )
-    .filter(lambda value: isinstance(value, dict))
-    .map(lambda value: frame(value)),
-)
+] + [DONE]
 
 
-@given(st.lists(_LINES, max_size=12))
-def test_garbage_is_an_error_of_the_model_and_nothing_else(lines: list[bytes]) -> None:
+@given(st.data())
+def test_garbage_is_an_error_of_the_model_and_nothing_else(data: st.DataObject) -> None:
+    lines = data.draw(st.lists(st.sampled_from([*_frames(THINKING, TEXT, CALL, stop="tool_use"), *ODD]), max_size=12))
+    stream = bytearray(b"".join(lines))
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 255)), max_size=6)):
+        stream[place : place + 1] = bytes([byte])
     with suppress(ModelError):
-        _decode(line + b"\n" for line in lines)
+        _decode([bytes(stream)])
 
 
 def test_carriage_returns_comments_and_other_fields_are_skipped() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -189,6 +189,7 @@ def _example(schema: dict[str, Any], pick: st.DataObject) -> Any:
             return {"string": "s", "integer": 7, "number": 0.5, "boolean": True, "null": None}[kind]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_SCHEMAS, st.data())
 def test_an_instance_of_the_adapted_schema_is_one_of_the_given(inner: dict[str, Any], data: st.DataObject) -> None:
     given = _object(value=inner)
