@@ -31,7 +31,7 @@ from flue_actors.storage import (
     Submission,
     WriteJournal,
 )
-from flue_actors.submissions import PromptInput, encode_input
+from flue_actors.inputs import PromptInput, encode_input
 
 AGENT: Final = "echo"
 INSTRUCTIONS: Final = "Reply with a short text."

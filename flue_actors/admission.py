@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from flue_actors.agent_ref import IfBusy
 from flue_actors.definition.guards import Principal
+from flue_actors.definition.results import ResultShape
+from flue_actors.definition.tools import Tool
 from flue_actors.errors import (
     ConfigError,
     InvalidRequestError,
@@ -25,10 +27,11 @@ from flue_actors.errors import (
     SubmissionConflictError,
 )
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
+from flue_actors.inputs import DispatchInput, Input, encode_input
 from flue_actors.receipts import Settled, kept
 from flue_actors.services import Services
-from flue_actors.storage import Admit, Committed, Op, RequestAbort, Submission
-from flue_actors.submissions import Attached, DispatchInput, Input, LiveInstances, Pending, encode_input
+from flue_actors.storage import Admit, Committed, Op, PutAttachment, RequestAbort, Submission
+from flue_actors.submissions import Attached, LiveInstances, Pending
 
 Deliver = Callable[[Pending], None]
 Abort = Callable[[Pending, str], None]
@@ -47,6 +50,9 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lane: True when sessions of this instance run side by side, so "busy" means the session.
         max_queued: The agent's own limit, instead of the settings'.
+        attachments: What it brings along.
+        tools: Tools for this input alone. They are gone after a restart.
+        shape: The type of the structured result it asks for.
         watch: Its sender reads its events.
     """
 
@@ -56,6 +62,9 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     watch: bool = False
     lane: bool = False
     max_queued: int | None = None
+    attachments: tuple[PutAttachment, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    shape: ResultShape[Any] | None = None
 
 
 class Admission:
@@ -120,8 +129,9 @@ class Admission:
         """Make it durable and hand it over; or the id of the one that has its idempotency key."""
         replaced = self._replaced(submission, how)
         pending = Pending(submission, self._instances, principal=how.principal, watch=how.watch)
+        pending.tools, pending.shape = how.tools, how.shape
         accepted: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        ops: list[Op] = [Admit(submission)]
+        ops: list[Op] = [Admit(submission), *how.attachments]
         reason = "interrupted" if how.if_busy == "interrupt" else "superseded"
         if replaced:
             ops.append(RequestAbort(submission_ids=tuple([each.submission_id for each in replaced]), reason=reason))
@@ -253,9 +263,13 @@ def _recorded(principal: Principal) -> bytes:
 def _payload(given: Input) -> bytes:
     if isinstance(given, DispatchInput):
         return encode_input(given)  # checked where the snapshot was taken
-    if not given.message.strip():
-        raise InvalidRequestError("The message is blank.", details="Send a message with some text in it.")
+    blank = {"message": "message", "prompt": "task", "command": "command", "name": "skill's name"}
+    for field, what in blank.items():
+        if not getattr(given, field, what).strip():
+            raise InvalidRequestError(f"The {what} is blank.", details=f"Send a {what} with some text in it.")
     try:
         return encode_input(given)
-    except UnicodeEncodeError:
-        raise InvalidRequestError("The message is not valid Unicode.", details="Send valid UTF-8.") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, UnicodeEncodeError):
+            raise InvalidRequestError("The message is not valid Unicode.", details="Send valid UTF-8.") from None
+        raise InvalidRequestError("The message is not JSON.", dev=repr(error)) from error

@@ -7,12 +7,12 @@ outcome is written first and told second. What a stop ends stays in the store fo
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Awaitable, Hashable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from flue_actors.actors import Actor, Address
+from flue_actors.actors import Actor, Address, LeaveReason
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import (
@@ -28,12 +28,14 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.ids import AgentKey
-from flue_actors.operation import Boundary, Operation
+from flue_actors.instance import Instance
+from flue_actors.operation import Operation
 from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.settling import TRIES, aborted, keep_for_next_start, tell_outcome
 from flue_actors.submissions import Pending
+from flue_actors.tool_calls import Boundary, Suspended
 
 logger = logging.getLogger("flue_actors.agents")
 
@@ -70,6 +72,10 @@ class AgentHost(Protocol):
         """Put these inputs of one agent away if it is not defined any more; True when it is not."""
         ...
 
+    def suspended(self, pending: Pending) -> None:
+        """It waits for somebody's decision."""
+        ...
+
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input. Raises ConfigError, UnknownAgentError."""
         ...
@@ -82,6 +88,7 @@ class AgentActor(Actor):
         super().__init__()
         self._key = AgentKey(address.kind, address.id)
         self._host = host
+        self._instance: Instance | None = None
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lanes = False
 
@@ -91,8 +98,12 @@ class AgentActor(Actor):
             return None
         return message.session if isinstance(message, Forget) else message.submission.session
 
+    def on_stop(self, reason: LeaveReason) -> Awaitable[None] | None:
+        """Let go of the sandbox, if it was opened."""
+        return self._instance.close() if self._instance is not None and self._instance.has_sandbox else None
+
     async def on_receive(self, message: Pending | Forget) -> None:
-        """Work on one submission until it is settled.
+        """Work on one submission until it is settled, or until somebody has to decide something.
 
         Raises:
             FlueError: It could not be settled here; whoever handed it over has to.
@@ -106,6 +117,9 @@ class AgentActor(Actor):
             self._host.services.stopping()
         ):  # the one before it ended after the wish to stop, before its mailbox was shut
             keep_for_next_start(self._host.services, message)
+            return
+        if message.instance.suspended_in(message.submission.session if self._lanes else None) not in (None, message):
+            message.held = True
             return
         self._host.enter()
         message.begin(self._host.services.clock.now_ms())
@@ -125,14 +139,14 @@ class AgentActor(Actor):
 
     async def _try(self, pending: Pending) -> bool:
         """One attempt; False when its writes were refused though it is nobody else's."""
-        services, operation = self._host.services, None
+        operation = None
         try:
             session, past = await self._open(pending)
             pending.instance.place(session)
-            operation = Operation(services, session, pending, past)
-            await self._work(operation, pending, past)
-            return True
+            operation = Operation(self._own(), session, pending, self.context.spawn, past)
+            return await self._work(operation, pending, past)
         except FencedError:
+            self._own().forget()
             self._forget(pending.submission.session)
             if self.context.fenced or self.context.interrupted is not None:
                 raise
@@ -153,21 +167,26 @@ class AgentActor(Actor):
                 each.reread(row)
         return decided
 
-    async def _work(self, operation: Operation, pending: Pending, past: Resumption | None) -> None:
+    async def _work(self, operation: Operation, pending: Pending, past: Resumption | None) -> bool:
+        """False when it goes on at once, in another attempt."""
         try:
             for member in operation.members:  # who joined takes the turn with it
                 if member.abort is not None:
                     raise aborted(member.abort)
             if self._host.park(operation.members):
-                return
+                return True
             agent = await self._host.resolve(pending)
             self._adopt(agent)
             left = _left(agent, pending, past)
             await self._end_of_burst(agent, pending)
             self.context.expire_after(left)
             await operation.run(agent)
+            await self._tidy(operation)
         except Boundary:
             await self._requeue(operation)
+        except Suspended:
+            self._forget(operation.session_name)
+            return await self._suspend(operation)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
             foreign = isinstance(error, InternalError) and self._host.services.stopping()
@@ -183,6 +202,21 @@ class AgentActor(Actor):
         except Exception as error:
             logger.exception("submission %s of %s failed", pending.submission_id, self._key)
             await self._settle(operation, InternalError(dev=repr(error)))
+        return True
+
+    async def _tidy(self, operation: Operation) -> None:
+        """The outcome is told: what comes now is nobody's answer, and fails nobody."""
+        try:
+            await operation.tidy()
+        except FlueError as error:
+            logger.warning("the history of %s was not summarised: %s", self._key, error.dev or error.message)
+            self._forget(operation.session_name)
+
+    async def _suspend(self, operation: Operation) -> bool:
+        if not await operation.suspend():
+            return False
+        self._host.suspended(operation.members[0])
+        return True
 
     async def _settle(self, operation: Operation, error: FlueError) -> None:
         if isinstance(error, ConfigError):
@@ -239,6 +273,11 @@ class AgentActor(Actor):
             return Session(self._key, name)  # a read costs a thread hop, 0.1 ms, and there is nothing to read
         session, _ = await patiently(Session.load, self._host.services.store, self._key, name)
         return session
+
+    def _own(self) -> Instance:
+        if self._instance is None:
+            self._instance = Instance(self._host.services, self._key)
+        return self._instance
 
     def _keep(self, session: Session) -> None:
         self._sessions[session.name] = session

@@ -54,9 +54,21 @@ class Delivery:
         pending.abort = pending.abort or reason
         submission = pending.submission
         self.backlog.take_up(submission.key)
+        if pending.suspended:
+            self.release(pending)  # its actor sees the wish
+            return
+        if pending.held:
+            pending.held = False
+            self._post(pending)
         if pending.resumed and not pending.started_at:
             return  # its actor sees the wish when it takes it up, and settles it with what there is of it
         self._system.ref(submission.key.agent, submission.key.id).abort(submission.id, reason=reason)
+
+    def release(self, pending: Pending) -> None:
+        """Work on a suspended input again, and after it on those that its actor left alone because of it."""
+        pending.suspended = False
+        self._post(pending)
+        self._take_up_held(pending)
 
     async def forget(self, key: AgentKey, session: str | None) -> None:
         """Have the actor keep nothing in memory of this session, or (None) of any."""
@@ -79,9 +91,17 @@ class Delivery:
 
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
         error = reply.exception()
-        if not pending.settled and not pending.joins:
+        left_alone = error is None and (pending.held or pending.suspended)
+        if not (pending.settled or pending.joins or left_alone):
             self._end(pending, error)
         self.backlog.ended(pending)
+
+    def _take_up_held(self, behind: Pending) -> None:
+        """What was left alone because of this one takes its turn, in the order of acceptance."""
+        for each in tuple(behind.instance.unsettled.values()):
+            if each.held:
+                each.held = False
+                self._post(each)
 
     def _end(self, pending: Pending, error: BaseException | None) -> None:
         if self._services.stopping():

@@ -1,34 +1,55 @@
 """Numbers and stamps the events of one submission, and hands them to observers and the instance's feed."""
 
+import itertools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from copy import copy
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from flue_actors.clock import Clock, iso
-from flue_actors.events import Event, MessageSnapshot, public
+from flue_actors.events import Event, Log, MessageSnapshot, Turn, TurnRequest, TurnStart, public
 from flue_actors.ids import DEFAULT_HARNESS
 from flue_actors.messages import AssistantMessage
 from flue_actors.observing import Feed, Observers
 from flue_actors.places import Position
 from flue_actors.storage import Submission
 
+_ACCOUNTS: Final = (TurnStart, TurnRequest, Turn, Log)
+
 E = TypeVar("E", bound=msgspec.Struct)
 
 
+class TaskPlace(msgspec.Struct, frozen=True):
+    """Whose events they are when a subagent works: its own session, seen in its parent's."""
+
+    task_id: str
+    session: str
+    parent_session: str
+
+
 class Emitter:
-    """Emits the events of one submission. ``full`` lets what is not public into the feed: `AgentConfig.public_events`."""
+    """Emits the events of one submission, or of one of its tasks.
+
+    A task's events are seen in the submission's session, where all of them are ephemeral: what of them is stored stands
+    in the task's own.
+
+    Attributes:
+        full: What is not public is let into the feed too: `AgentConfig.public_events`.
+    """
 
     __slots__ = (
         "_clock",
         "_correlation",
         "_feed",
-        "_index",
+        "_numbers",
         "_observers",
         "_position",
+        "_quiet",
         "_session",
         "_stamp",
         "_submission_id",
+        "_task",
         "full",
     )
 
@@ -48,7 +69,9 @@ class Emitter:
         self._feed = feed
         self._observers = observers
         self._clock = clock
-        self._index = 0
+        self._numbers = itertools.count()
+        self._task = False
+        self._quiet = False
         self._stamp = (0, "")
         self.full = False
         self._correlation: dict[str, Any] = {
@@ -60,6 +83,26 @@ class Emitter:
         }
         if submission.dispatch_id is not None:
             self._correlation["dispatch_id"] = submission.dispatch_id
+
+    def of_task(self, place: TaskPlace) -> Self:
+        """The emitter of a task of this one's work: one numbering, one place in the order of events."""
+        other = copy(self)
+        other._task = True
+        other._correlation = {
+            **self._correlation,
+            "session": place.session,
+            "task_id": place.task_id,
+            "parent_session": place.parent_session,
+        }
+        other._correlation.pop("turn_id", None)
+        return other
+
+    def of_summary(self) -> Self:
+        """The emitter of a model call that nobody waits for the text of: that it is made, and what it cost."""
+        other = copy(self)
+        other._quiet = True
+        other._correlation = {**self._correlation}
+        return other
 
     @property
     def verbose(self) -> bool:
@@ -75,6 +118,8 @@ class Emitter:
 
     def streaming(self, reply: Callable[[], AssistantMessage] | None) -> None:
         """A reply begins to be streamed: ``reply`` tells what there is of it; None: it ended, one way or another."""
+        if self._task or self._quiet:
+            return  # who joins in the middle is shown where its own session stands
         if reply is None:
             self._feed.streaming.pop(self._session, None)
         else:
@@ -87,17 +132,20 @@ class Emitter:
 
     def emit(self, kind: type[E], /, *, durable: int | None = None, **fields: Any) -> None:
         """Emit one event. ``durable`` is the seq of the entry it was committed with."""
+        if self._quiet and kind not in _ACCOUNTS:
+            return
         position = self._position
+        if self._task:
+            durable = None
         if durable is None:
             position.n += 1
         else:
             position.durable(durable)
-        index = self._index
-        self._index += 1
+        index = next(self._numbers)
         if not self._observers and not self._feed.is_watched(self._submission_id, self._session):
             return  # nobody looks: an event costs 4 us, and a plain prompt has 13 of them
         offset = str(position) if durable is None else f"{durable}-0"
-        event = kind(**self._correlation, **fields, event_index=index, offset=offset, timestamp=self._now())
+        event = kind(**{**self._correlation, **fields}, event_index=index, offset=offset, timestamp=self._now())
         self.publish(event)  # pyright: ignore[reportArgumentType]  # every kind passed in is a member of Event
 
     def publish(self, event: Event) -> None:
@@ -106,7 +154,7 @@ class Emitter:
             self._observers.emit(event)
         shown = event if self.full else public(event)
         if shown is not None:
-            self._feed.append(self._submission_id, shown)
+            self._feed.append(self._submission_id, shown, self._session)
 
     def _now(self) -> str:
         # Formatting costs 1.5 us; a burst of deltas shares its millisecond.

@@ -17,6 +17,7 @@ from flue_actors.errors import FlueError
 from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, Usage
 
 OperationKind = Literal["prompt", "skill", "task", "shell", "compact"]
+CompactionReason = Literal["threshold", "overflow", "manual"]
 Purpose = Literal["agent", "compaction", "compaction_prefix"]
 
 
@@ -65,14 +66,18 @@ class PromptResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
 
     Attributes:
         text: The text blocks of the last reply, joined by newlines.
-        usage: The sum over every model call of the operation.
+        usage: The sum over every model call of the operation itself.
         stop_reason: Set when it was not an ordinary stop: ``length``, ``refusal`` and so on.
+        data: The structured result, where one was asked for; of a shell command ``{stdout, stderr, exitCode}``.
+        total_usage: With its subagents and compactions, where there were any.
     """
 
     text: str
     usage: Usage
     model: ModelName
     stop_reason: str | UnsetType = UNSET
+    data: Any = UNSET
+    total_usage: Usage | UnsetType = UNSET
 
 
 class OperationStart(_Correlated, frozen=True, tag="operation_start"):
@@ -240,6 +245,58 @@ class Operation(_Correlated, frozen=True, tag="operation"):
     error: OperationError | UnsetType = UNSET
 
 
+class TaskStart(_Correlated, frozen=True, tag="task_start"):
+    """A subagent is given a task. Its own events carry the same ``task_id``."""
+
+    prompt: str
+    agent: str | UnsetType = UNSET
+    cwd: str | UnsetType = UNSET
+
+
+class Task(_Correlated, frozen=True, tag="task"):
+    """A subagent's task ended; ``result`` is its last text, ``usage`` what it and its own tasks used."""
+
+    is_error: bool
+    duration_ms: int
+    result: str | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
+
+
+class CompactionStart(_Correlated, frozen=True, tag="compaction_start"):
+    """Older messages are about to be replaced by a summary."""
+
+    reason: CompactionReason
+    estimated_tokens: int
+
+
+class CompactionEnd(_Correlated, frozen=True, tag="compaction"):
+    """They were. Durable. ``is_error``: no summary came about, and nothing changed."""
+
+    messages_before: int
+    messages_after: int
+    duration_ms: int
+    is_error: bool = False
+    usage: Usage | UnsetType = UNSET
+
+
+class ApprovalRequested(_Correlated, frozen=True, tag="approval_requested"):
+    """A tool call waits for somebody's decision, until ``expires_at`` (an ISO timestamp)."""
+
+    approval_id: str
+    tool_name: str
+    tool_call_id: str
+    args: dict[str, Any]
+    expires_at: str
+
+
+class ApprovalDecided(_Correlated, frozen=True, tag="approval_decided"):
+    """It was decided. ``by`` is the subject of who decided, where a guard said so; unset when its time ran out."""
+
+    approval_id: str
+    decision: Literal["approved", "denied"]
+    by: str | UnsetType = UNSET
+
+
 class Log(_Correlated, frozen=True, tag="log"):
     """A line for the reader of the feed: retries, a tool's own words."""
 
@@ -294,6 +351,12 @@ Event = (
     | Turn
     | AgentEnd
     | Operation
+    | TaskStart
+    | Task
+    | CompactionStart
+    | CompactionEnd
+    | ApprovalRequested
+    | ApprovalDecided
     | Log
     | StreamInterrupted
     | MessageSnapshot

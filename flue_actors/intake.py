@@ -8,6 +8,7 @@ from flue_actors.admission import Admission, Admitted, Sending
 from flue_actors.agent_ref import SubmissionInfo
 from flue_actors.delivery import Delivery
 from flue_actors.ids import AgentKey
+from flue_actors.inputs import Input
 from flue_actors.receipts import info
 from flue_actors.removal import Removal
 from flue_actors.retention import Retention, Sweeper
@@ -15,7 +16,7 @@ from flue_actors.roster import Roster
 from flue_actors.services import Services
 from flue_actors.settling import keep_for_its_agent
 from flue_actors.storage import Rename, Submission
-from flue_actors.submissions import Input, LiveInstances, Pending
+from flue_actors.submissions import LiveInstances, Pending
 
 logger = logging.getLogger("flue_actors.runtime")
 
@@ -72,6 +73,9 @@ class Intake:
         for each in inputs:
             self._parked.setdefault(each.submission.key.agent, []).append(each.submission)
             keep_for_its_agent(self._services, each)
+
+    def suspended(self, pending: Pending) -> None:
+        """It waits for somebody's decision."""
 
     async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `Admission.admit`."""

@@ -144,6 +144,13 @@ def text_of(message: Message) -> str:
     return "\n".join([block.text for block in message.content if isinstance(block, TextContent)])
 
 
+def is_illustrated(message: Message) -> bool:
+    """True for a message that has a picture or a file."""
+    if isinstance(message, UserMessage | ToolResultMessage):
+        return any(isinstance(block, ImageContent | FileContent) for block in message.content)
+    return False
+
+
 def tool_calls_of(message: AssistantMessage) -> tuple[ToolCall, ...]:
     """The tool calls of a reply in the order the model made them."""
     return tuple([block for block in message.content if isinstance(block, ToolCall)])

@@ -19,6 +19,7 @@ from flue_actors import events
 from flue_actors.conversation.outcome import ZERO, add_usage, cut_off_reply
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ModelError
+from flue_actors.events import Purpose
 from flue_actors.idle import IdleTimeout
 from flue_actors.messages import AssistantContent, AssistantMessage, StopReason, TextContent, Usage, with_distinct_ids
 from flue_actors.models.catalog import cost_of
@@ -62,7 +63,17 @@ class ModelCall:
         background: It may wait until nobody else wants the model: work that a restart interrupted.
     """
 
-    __slots__ = ("_background", "_emitter", "_journal", "_partial", "_resolved", "_services", "_tenant", "usage")
+    __slots__ = (
+        "_background",
+        "_emitter",
+        "_journal",
+        "_partial",
+        "_purpose",
+        "_resolved",
+        "_services",
+        "_tenant",
+        "usage",
+    )
 
     def __init__(
         self,
@@ -73,6 +84,7 @@ class ModelCall:
         *,
         journal: Journal,
         background: bool = False,
+        purpose: Purpose = "agent",
     ) -> None:
         self._services = services
         self._resolved = resolved
@@ -80,6 +92,7 @@ class ModelCall:
         self._tenant = tenant
         self._journal = journal
         self._background = background
+        self._purpose: Purpose = purpose
         self._partial: _Partial | None = None
         self.usage = ZERO
 
@@ -176,7 +189,7 @@ class ModelCall:
     def _announce(self, request: ModelRequest, turn_id: str) -> None:
         emitter = self._emitter
         emitter.turn(turn_id)
-        emitter.emit(events.TurnStart, purpose="agent")
+        emitter.emit(events.TurnStart, purpose=self._purpose)
         shown = msgspec.UNSET
         if emitter.verbose:
             tools = [{"name": t.name, "description": t.description, "parameters": t.parameters} for t in request.tools]
@@ -184,7 +197,7 @@ class ModelCall:
             shown = events.TurnInput(system, request.messages, tools)
         emitter.emit(
             events.TurnRequest,
-            purpose="agent",
+            purpose=self._purpose,
             model=self._resolved.model,
             provider=self._resolved.provider,
             api=self._resolved.client.api,
@@ -234,7 +247,7 @@ class ModelCall:
         message = self._close(partial, "error")
         self._emitter.emit(
             events.Turn,
-            **turn_account(message, started, asyncio.get_running_loop().time()),
+            **turn_account(message, started, asyncio.get_running_loop().time(), self._purpose),
             is_error=True,
             error=error.message,
         )
@@ -259,10 +272,10 @@ class ModelCall:
         )
 
 
-def turn_account(message: AssistantMessage, started: float, ended: float) -> dict[str, Any]:
+def turn_account(message: AssistantMessage, started: float, ended: float, purpose: Purpose = "agent") -> dict[str, Any]:
     """The fields of a `events.Turn` that tell of its reply. Times are loop times."""
     return {
-        "purpose": "agent",
+        "purpose": purpose,
         "duration_ms": round((ended - started) * 1000),
         "model": message.model,
         "provider": message.provider,

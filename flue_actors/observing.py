@@ -27,9 +27,14 @@ Observer = Callable[[Event], None]
 
 
 class Shown(msgspec.Struct, eq=False):
-    """An event, where it stands in its session, and its JSON once somebody made it: many readers share it."""
+    """An event, whose readers see it, where it stands there, and its JSON once somebody made it: many readers share it.
+
+    Attributes:
+        session: The conversation that somebody follows; what happens in its tasks is a part of it.
+    """
 
     event: Event
+    session: str
     place: Place | None
     encoded: bytes | None = None
 
@@ -112,23 +117,24 @@ class Feed:
         """It is settled: who reads it now may read to its end, nobody comes back."""
         self._watched.discard(submission_id)
 
-    def append(self, submission_id: str, event: Event) -> None:
-        """Add an event; wakes the submission's readers, waits for none."""
+    def append(self, submission_id: str, event: Event, session: str | None = None) -> None:
+        """Add an event; wakes the submission's readers, waits for none. ``session``: if it is not the event's own."""
         if len(self._events) == self._capacity:
             self._base += 1
             # Only who reads the forgotten event's submission lost something: the ring is shared by all that wait.
-            forgotten = self._events[0].event
-            for reader in self._readers.get(str(forgotten.submission_id), ()):
+            forgotten = self._events[0]
+            for reader in self._readers.get(str(forgotten.event.submission_id), ()):
                 reader.forgotten(self._base)
-            for follower in self._followers.get(str(forgotten.session), ()):
+            for follower in self._followers.get(forgotten.session, ()):
                 follower.forgotten(self._base)
-        self._events.append(Shown(event, place_of(event.offset)))
+        session = str(event.session) if session is None else session
+        self._events.append(Shown(event, session, place_of(event.offset)))
         readers = self._readers.get(submission_id)
         if readers is not None:
             for reader in readers:
                 reader.wake()
         if self._followers:
-            for follower in self._followers.get(str(event.session), ()):
+            for follower in self._followers.get(session, ()):
                 follower.wake()
 
     def since(self, cursor: int, submission_id: str) -> tuple[list[Event], int]:
@@ -144,7 +150,7 @@ class Feed:
         end = self._base + len(self._events)
         start = max(cursor, self._base)
         new = islice(self._events, start - self._base, None)
-        return [shown for shown in new if shown.event.session == session], end
+        return [shown for shown in new if shown.session == session], end
 
     def release(self, reader: "Subscription") -> None:
         """Stop reading. Idempotent."""

@@ -8,9 +8,10 @@ from flue_actors.clock import iso
 from flue_actors.conversation.prompts import dispatch_signal
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import FlueError
+from flue_actors.inputs import NO_OPTIONS, DispatchInput, Input, PromptInput, decode_input
 from flue_actors.messages import Message, TextContent, UserMessage
 from flue_actors.storage import Claim, Outcome, Settle, Submission
-from flue_actors.submissions import DispatchInput, Pending, decode_input
+from flue_actors.submissions import Pending
 
 
 class Party:
@@ -48,7 +49,7 @@ class Party:
         if len(host.instance.unsettled) == 1:
             return []
         lane = host.instance.of(host.submission.session)
-        return [each for each in lane if each.submission.policy == "steer" and each.is_waiting]
+        return [each for each in lane if each.submission.policy == "steer" and each.is_waiting and is_plain(each)]
 
     def claim(self, member: Pending, agent: ResolvedAgent, at: int) -> Claim:
         """The write that starts its next attempt; a new member joins."""
@@ -91,19 +92,19 @@ class Party:
             each.pause(error)
 
 
-def input_message(submission: Submission, at: int) -> Message:
-    """What the model is shown of an accepted input."""
-    given = decode_input(submission.payload)
-    if not isinstance(given, DispatchInput):
-        return UserMessage(content=(TextContent(text=given.message),), timestamp=at)
-    return dispatch_signal(
-        key=submission.key,
-        session=submission.session,
-        dispatch_id=submission.dispatch_id or "",
-        accepted_at=iso(submission.accepted_at),
-        input=given.input,
-        at_ms=at,
-    )
+def input_message(given: Input, submission: Submission, at: int) -> Message:
+    """What the model is shown of a message or an event."""
+    if isinstance(given, DispatchInput):
+        return dispatch_signal(
+            key=submission.key,
+            session=submission.session,
+            dispatch_id=submission.dispatch_id or "",
+            accepted_at=iso(submission.accepted_at),
+            input=given.input,
+            at_ms=at,
+        )
+    assert isinstance(given, PromptInput)
+    return UserMessage(content=(TextContent(text=given.message), *given.images, *given.files), timestamp=at)
 
 
 def _merges(pending: Pending, agent: ResolvedAgent) -> bool:
@@ -111,4 +112,13 @@ def _merges(pending: Pending, agent: ResolvedAgent) -> bool:
     submission = pending.submission
     if submission.kind != "direct":
         return False
-    return submission.policy == "merge" or (agent.debounce is not None and submission.policy == "queue")
+    wanted = submission.policy == "merge" or (agent.debounce is not None and submission.policy == "queue")
+    return wanted and is_plain(pending)
+
+
+def is_plain(pending: Pending) -> bool:
+    """True for a message or event that asks for nothing of its own: it can be a part of another one's turn."""
+    given = decode_input(pending.submission.payload)
+    return isinstance(given, DispatchInput) or (
+        isinstance(given, PromptInput) and given.call == NO_OPTIONS and not pending.tools
+    )

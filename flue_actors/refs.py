@@ -22,11 +22,12 @@ from flue_actors.definition.guards import Principal
 from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
+from flue_actors.inputs import DispatchInput, Input, PromptInput
 from flue_actors.places import Place
 from flue_actors.receipts import away, info, kept, result_of
 from flue_actors.storage import Entry, Store, Submission
 from flue_actors.streaming import SessionStream, events_of
-from flue_actors.submissions import DispatchInput, Input, LiveInstance, Pending, PromptInput
+from flue_actors.submissions import LiveInstance, Pending
 
 
 class RefHost(Protocol):

@@ -25,12 +25,14 @@ from flue_actors.definition.guards import Principal
 from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.settings import Settings
+from flue_actors.equipping import Equipment
 from flue_actors.errors import (
     ConfigError,
     DrainingError,
     NotStartedError,
 )
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
+from flue_actors.inputs import Input
 from flue_actors.intake import Intake, left_before
 from flue_actors.memory import memory_store
 from flue_actors.models.protocol import ModelClient
@@ -43,7 +45,7 @@ from flue_actors.services import Services
 from flue_actors.snapshot import RuntimeSnapshot, State
 from flue_actors.storage import Store
 from flue_actors.streaming import SessionStream
-from flue_actors.submissions import Input, LiveInstance, LiveInstances, Pending
+from flue_actors.submissions import LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
 
 logger = logging.getLogger("flue_actors.runtime")
@@ -372,6 +374,11 @@ class Runtime:
         self._intake.park(inputs)
         return True
 
+    def suspended(self, pending: Pending) -> None:
+        """It waits for somebody's decision."""
+        if self._intake is not None:
+            self._intake.suspended(pending)
+
     async def resolve(self, pending: Pending) -> ResolvedAgent:
         """The agent's configuration for this input.
 
@@ -420,6 +427,7 @@ class Runtime:
             run_blocking=self._system.run_blocking,
             stopping=lambda: self.draining,
             shared_texts=set(),
+            equipment=Equipment(),
         )
 
     async def _load_models(self) -> None:

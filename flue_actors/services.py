@@ -8,6 +8,7 @@ import msgspec
 from flue_actors.clock import Clock
 from flue_actors.definition.settings import Settings
 from flue_actors.definition.tools import RunBlocking
+from flue_actors.equipping import Equipment
 from flue_actors.ids import Ids
 from flue_actors.models.registry import ModelRegistry
 from flue_actors.observing import Observers
@@ -34,3 +35,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     run_blocking: RunBlocking
     stopping: Callable[[], bool]
     shared_texts: set[str]
+    equipment: Equipment

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Self
 
-from flue_actors.conversation.entries import Source, is_message, is_refusal, message_entry, read_message
+from flue_actors.conversation.entries import Source, message_entry
 from flue_actors.conversation.frozen import Frozen, decode_frozen
 from flue_actors.conversation.transcript import Transcript
 from flue_actors.ids import AgentKey
-from flue_actors.messages import Message
+from flue_actors.messages import Message, is_illustrated
 from flue_actors.places import Position
 from flue_actors.storage import Entry, Store
 
@@ -18,25 +18,20 @@ class Session:
     Attributes:
         frozen: What it keeps telling the model unchanged; None until the first turn.
         system: The instructions it keeps telling, where they are not the definition's any more.
+        illustrated: True once one of its messages has a picture or a file.
     """
 
-    __slots__ = ("frozen", "key", "name", "position", "seq", "system", "transcript")
+    __slots__ = ("frozen", "illustrated", "key", "name", "position", "seq", "system", "transcript")
 
     def __init__(self, key: AgentKey, name: str, entries: Sequence[Entry] = (), frozen: Frozen | None = None) -> None:
         self.key = key
         self.name = name
         self.seq = entries[-1].seq if entries else 0
         self.position = Position(self.seq)
-        refused = {entry.submission_id for entry in entries if is_refusal(entry)}
-        self.transcript = Transcript(
-            [
-                read_message(entry).message
-                for entry in entries
-                if is_message(entry) and (entry.submission_id is None or entry.submission_id not in refused)
-            ]
-        )
+        self.transcript = Transcript.of(entries)
         self.frozen = frozen
         self.system: str | None = None
+        self.illustrated = any(map(is_illustrated, self.transcript.context()))
 
     @classmethod
     async def load(cls, store: Store, key: AgentKey, name: str) -> tuple[Self, Sequence[Entry]]:
@@ -62,5 +57,6 @@ class Session:
         """Take a message into the transcript; the returned entry has to be committed in this order."""
         entry = message_entry(self.seq + 1, message, source, submission_id=submission_id, turn_id=turn_id)
         self.seq = entry.seq
-        self.transcript.add(message)
+        self.illustrated = self.illustrated or is_illustrated(message)
+        self.transcript.add(message, entry.seq)
         return entry

@@ -6,21 +6,20 @@ feed. Where the row has an outcome already, that is the one everybody is told.
 
 import logging
 from contextlib import suppress
-from typing import Final
+from typing import Final, Never
 
 import msgspec
 
 from flue_actors.clock import iso
 from flue_actors.conversation.outcome import outcome_of
-from flue_actors.conversation.resumption import Resumption
-from flue_actors.errors import AbortedError, FencedError, FlueError, InternalError, StoreError, TurnError
+from flue_actors.errors import AbortedError, ActorError, FencedError, FlueError, InternalError, StoreError, TurnError
 from flue_actors.events import ErrorEvent, Idle, PublicError
+from flue_actors.instance import Instance
 from flue_actors.operation import Operation
 from flue_actors.receipts import away, error_of, kept, result_of
 from flue_actors.recording import Recording
 from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
-from flue_actors.session import Session
 from flue_actors.storage import Settle, Submission
 from flue_actors.submissions import Pending
 
@@ -110,7 +109,10 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
     pending.reread(row)
     if pending.resumed:
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
-        await Operation(services, *await _reopened(services, pending)).fail(failure)
+        session, past = await reopen(services, pending.submission)
+        pending.instance.place(session)
+        instance = Instance(services, row.key)
+        await Operation(instance, session, pending, _spawns_nothing, past).fail(failure)
         return
     settle = Settle(
         submission_id=row.id,
@@ -123,7 +125,5 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
     _end(services, pending, error)
 
 
-async def _reopened(services: Services, pending: Pending) -> tuple[Session, Pending, Resumption]:
-    session, past = await reopen(services, pending.submission)
-    pending.instance.place(session)
-    return session, pending, past
+def _spawns_nothing(make: object, id: str) -> Never:
+    raise ActorError("An input that is only settled gives no tasks away.")

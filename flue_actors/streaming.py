@@ -185,7 +185,7 @@ class SessionStream:
         if not joins and position.place <= self._place:
             return []
         self._place, self._torn = position.place, False
-        return [Shown(streaming(), self._place)]
+        return [Shown(streaming(), self._session, self._place)]
 
     async def _stored(self) -> list[Shown]:
         """The durable events of the next page of entries; waits for one that is being written."""
@@ -197,7 +197,7 @@ class SessionStream:
             await asyncio.sleep(SOON)
         outcomes = await self._outcomes(entries)
         found = [
-            Shown(event, place)
+            Shown(event, self._session, place)
             for entry in entries
             for event in replay(self._key, self._session, entry, outcomes)
             if (place := place_of(event.offset)) is not None and place > last

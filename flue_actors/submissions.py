@@ -1,39 +1,23 @@
 """Accepted inputs in this process: what was sent, who waits for it, and how much is under way per instance.
 
-The durable side of a submission is a row (`storage.Submission`); here live the payload's shape, the handle its sender
-holds, and the counts that bound how much may wait.
+The durable side of a submission is a row (`storage.Submission`); here live the handle its sender holds, and the counts
+that bound how much may wait.
 """
 
 import asyncio
 from typing import Any
 
-import msgspec
-
 from flue_actors.clock import iso
+from flue_actors.conversation.approval import Approval
 from flue_actors.definition.guards import Principal
+from flue_actors.definition.results import ResultShape
+from flue_actors.definition.tools import Tool
 from flue_actors.errors import FlueError, SubmissionNotFoundError
 from flue_actors.events import PromptResult
 from flue_actors.ids import AgentKey
 from flue_actors.observing import Feed, Feeds, Subscription, watched
 from flue_actors.session import Session
 from flue_actors.storage import Submission
-
-
-class PromptInput(msgspec.Struct, frozen=True, tag_field="kind", tag="prompt"):
-    """A message from a person or program, sent directly."""
-
-    message: str
-
-
-class DispatchInput(msgspec.Struct, frozen=True, tag_field="kind", tag="dispatch"):
-    """An event handed over by the application: any JSON."""
-
-    input: Any
-
-
-Input = PromptInput | DispatchInput
-encode_input = msgspec.json.Encoder().encode
-decode_input = msgspec.json.Decoder(Input).decode
 
 
 class Pending:
@@ -49,6 +33,11 @@ class Pending:
         abort: Somebody wants it aborted, for this reason.
         host: The one whose turn it joined, and is settled with.
         settled: Its outcome is known here.
+        approvals: Its calls that need somebody's decision, by their rows' names in the journal.
+        suspended: It is not worked on until those are decided.
+        held: Its actor left it alone, because one before it is suspended.
+        tools: Tools for this input alone; gone after a restart.
+        shape: The type of the structured result its sender wants, if it is sent from here.
     """
 
     __slots__ = (
@@ -56,16 +45,21 @@ class Pending:
         "_outcome",
         "_subscription",
         "abort",
+        "approvals",
         "arrived_at",
         "first",
+        "held",
         "host",
         "instance",
         "principal",
         "resumed",
         "seq",
         "settled",
+        "shape",
         "started_at",
         "submission",
+        "suspended",
+        "tools",
     )
 
     def __init__(
@@ -84,6 +78,11 @@ class Pending:
         self.abort = submission.abort
         self.host: Pending | None = None
         self.settled = False
+        self.suspended = submission.status == "waiting"
+        self.held = False
+        self.approvals: dict[str, Approval] = {}
+        self.tools: tuple[Tool, ...] = ()
+        self.shape: ResultShape[Any] | None = None
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
 
     @property
@@ -171,6 +170,14 @@ class Pending:
         """Those that are a part of its turn."""
         return [each for each in self.instance.unsettled.values() if each.submission.host == self.submission_id]
 
+    def suspend(self) -> None:
+        """Its actor let go of it until somebody has decided on its approvals."""
+        self.suspended = True
+        self.resumed = True
+        self.started_at = 0
+        if self in self.instance.running:
+            self.instance.running.remove(self)
+
     def join(self, host: "Pending") -> None:
         """It is worked on as a part of another one's turn."""
         self.host = host
@@ -181,6 +188,7 @@ class Pending:
         self.submission = row
         self.first = False
         self.resumed = row.attempt > 0
+        self.suspended = row.status == "waiting"
         if row.host is None and self.host is not None:
             self.host = None
             self.started_at = 0
@@ -295,6 +303,10 @@ class LiveInstance:
     def pending_in(self, session: str) -> int:
         """Inputs of one session under way."""
         return self._sessions.get(session, 0)
+
+    def suspended_in(self, session: str | None) -> "Pending | None":
+        """The input in that lane that waits for a decision, if one does."""
+        return next((each for each in self.of(session) if each.suspended and each.host is None), None)
 
     def of(self, session: str | None) -> "list[Pending]":
         """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""

@@ -1,31 +1,55 @@
 """Performs what `conversation.frozen` decides: the system prompt of a session, kept unchanged over months."""
 
-from flue_actors.conversation.frozen import encode_frozen, freeze
+from flue_actors.conversation.frozen import encode_frozen, freeze, is_frozen
 from flue_actors.conversation.prompts import instance_text, instructions_signal
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.ids import AgentKey
 from flue_actors.messages import SignalMessage
+from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.storage import PutKv
 
 
 class SystemPrompt:
-    """The system prompt of one session, for one operation."""
+    """The system prompt of one session, for one piece of work.
 
-    __slots__ = ("_services", "_session")
+    Args:
+        stored: What it froze is kept for later; a task is over before it matters.
+    """
 
-    def __init__(self, services: Services, session: Session) -> None:
+    __slots__ = ("_fresh", "_services", "_session", "_stored")
+
+    def __init__(self, services: Services, session: Session, *, stored: bool = True) -> None:
         self._services = services
         self._session = session
+        self._stored = stored
+        self._fresh: str | None = None
+
+    async def prepare(self, agent: ResolvedAgent, workspace: Workspace | None, *, fresh: bool = False) -> None:
+        """Make sure that everything `freeze` needs is at hand.
+
+        Args:
+            fresh: Freeze anew in any case: the provider's cache is lost anyway.
+
+        Raises:
+            WorkspaceError: What stands in the agent's workspace breaks a rule, or it cannot be opened.
+        """
+        session = self._session
+        if fresh:
+            session.frozen = None
+        if not is_frozen(session.frozen, agent):
+            self._fresh = instance_text(session.key, self._services.clock.now_ms())
 
     def freeze(self, agent: ResolvedAgent, now_ms: int) -> tuple[list[PutKv], SignalMessage | None]:
         """What has to be written for the next turn, and what has to be told to the model, if the definition changed."""
         session = self._session
-        decided = freeze(session.frozen, agent, instance_text(session.key, now_ms))
+        decided = freeze(session.frozen, agent, self._fresh or "")
         if not decided.changed:
             return [], None
         frozen = session.frozen = decided.frozen
+        if not self._stored:
+            return [], None
         writes = [PutKv(key=session.key, kind="frozen", name=session.name, body=encode_frozen(frozen))]
         if frozen.system_id == agent.instructions_id:
             session.system = None

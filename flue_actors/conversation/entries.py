@@ -1,7 +1,8 @@
 """The stored form of a session's entries: readable JSON, one shape per kind. Pure.
 
 `message` rows carry one conversation message and where it came from; `resumed` rows mark that an interrupted input is
-worked on again, `settled` rows its terminal outcome, so history, status and replayed events tell the same story.
+worked on again, `settled` rows its terminal outcome, so history, status and replayed events tell the same story. A
+`compaction` row says which messages the model is not shown any more, and what instead; they stay in the history.
 """
 
 from typing import Any, Final, Literal
@@ -9,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from flue_actors.errors import ModelRefusedError
-from flue_actors.events import OperationError
+from flue_actors.events import CompactionReason, OperationError, OperationKind
 from flue_actors.messages import Message, SignalMessage, Usage
 from flue_actors.storage import Entry, Outcome
 
@@ -33,6 +34,7 @@ class SettledBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     outcome: Outcome
     duration_ms: int
     operation_id: str | None = None
+    operation_kind: OperationKind = "prompt"
     stop_reason: str | None = None
     usage: Usage | None = None
     error: OperationError | None = None
@@ -45,7 +47,46 @@ class ResumedBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kept: bool
 
 
+class CompactionDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Files the tools reached in everything that was ever summarised in a session; each list in order of last use."""
+
+    read_files: tuple[str, ...] = ()
+    modified_files: tuple[str, ...] = ()
+
+
+class CompactionBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Body of a ``compaction`` entry: from here on the model is shown this for all messages before ``first_kept``.
+
+    Attributes:
+        summary: The model's words. How they are shown: `compaction_summary.summary_signal`.
+        first_kept: Seq of the first entry whose message is still shown.
+        tokens_before: About how many tokens the context had.
+        messages_before: Messages of the context, an earlier summary counted as one.
+        messages_after: The same afterwards.
+        keeps: Facts that held at that moment, one line each.
+        reason: Why it was done.
+        model: Who summarised: ``provider/model``.
+        usage: What it cost.
+        duration_ms: How long it took.
+        timestamp: Milliseconds since the epoch.
+    """
+
+    summary: str
+    first_kept: int
+    tokens_before: int
+    messages_before: int
+    messages_after: int
+    reason: CompactionReason
+    model: str
+    timestamp: int
+    duration_ms: int
+    details: CompactionDetails = CompactionDetails()
+    keeps: tuple[str, ...] = ()
+    usage: Usage | None = None
+
+
 _encode = msgspec.json.Encoder().encode
+_COMPACTION: "msgspec.json.Decoder[CompactionBody]" = msgspec.json.Decoder(CompactionBody)
 _MESSAGE: "msgspec.json.Decoder[MessageBody]" = msgspec.json.Decoder(MessageBody)
 _RESUMED: "msgspec.json.Decoder[ResumedBody]" = msgspec.json.Decoder(ResumedBody)
 _SETTLED: "msgspec.json.Decoder[SettledBody]" = msgspec.json.Decoder(SettledBody)
@@ -69,6 +110,11 @@ def resumed_entry(seq: int, at: int, submission_id: str, body: ResumedBody) -> E
     return Entry(seq=seq, kind="resumed", at=at, body=_encode(body), submission_id=submission_id)
 
 
+def compaction_entry(seq: int, body: CompactionBody, *, submission_id: str | None = None) -> Entry:
+    """The row for one compaction."""
+    return Entry(seq=seq, kind="compaction", at=body.timestamp, body=_encode(body), submission_id=submission_id)
+
+
 def read_message(entry: Entry) -> MessageBody:
     """The body of a ``message`` entry."""
     return _MESSAGE.decode(entry.body)
@@ -82,6 +128,11 @@ def read_settled(entry: Entry) -> SettledBody:
 def read_resumed(entry: Entry) -> ResumedBody:
     """The body of a ``resumed`` entry."""
     return _RESUMED.decode(entry.body)
+
+
+def read_compaction(entry: Entry) -> CompactionBody:
+    """The body of a ``compaction`` entry."""
+    return _COMPACTION.decode(entry.body)
 
 
 def is_message(entry: Entry) -> bool:

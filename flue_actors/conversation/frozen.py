@@ -64,6 +64,11 @@ class Freeze(msgspec.Struct, frozen=True):
     told: bool
 
 
+def is_frozen(before: Frozen | None, agent: Instructed) -> bool:
+    """True when the text about the instance stays as it is under this definition."""
+    return before is not None and before.setup_id == agent.setup_id
+
+
 def freeze(before: Frozen | None, agent: Instructed, instance_text: str) -> Freeze:
     """What a session whose frozen texts are ``before`` tells under the definition ``agent``.
 

@@ -53,7 +53,7 @@ def replay(key: AgentKey, session: str, entry: Entry, outcomes: Outcomes) -> Ite
         submission_id = entry.submission_id or ""
         yield events.Operation(
             **correlation,
-            operation_kind="prompt",
+            operation_kind=settled.operation_kind,
             duration_ms=settled.duration_ms,
             is_error=settled.outcome != "completed",
             result=outcomes.results.get(submission_id, UNSET),

@@ -11,13 +11,20 @@ these holds:
 
 from collections.abc import Sequence
 from itertools import count, takewhile
+from typing import Final
 
 import msgspec
 
-from flue_actors.conversation.entries import is_message, read_message
+from flue_actors.conversation.approval import Approval, decode_approval
+from flue_actors.conversation.entries import is_message, read_compaction, read_message
 from flue_actors.conversation.outcome import ZERO, add_usage
-from flue_actors.messages import AssistantMessage, Usage, text_of, tool_calls_of
+from flue_actors.ids import TASK_PREFIX
+from flue_actors.messages import AssistantMessage, ToolResultMessage, Usage, UserMessage, text_of, tool_calls_of
 from flue_actors.storage import Entry, JournalRow
+
+
+TASK: Final = "task"
+"""The tool that gives a task to a subagent."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -37,6 +44,8 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
         partial: What has to be kept of it now.
         finished: The last reply, when nothing but the settling is missing.
         steps: Recorded values of durable tools' steps.
+        approvals: Rows of calls that need somebody's decision, by the call's id.
+        tasks: What its tasks and compactions used.
         spent_ms: Work that is known to have been done on it.
     """
 
@@ -46,18 +55,24 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     partial: Piece | None = None
     finished: AssistantMessage | None = None
     steps: dict[str, bytes] = {}
+    approvals: dict[str, Approval] = {}
+    tasks: Usage = ZERO
     spent_ms: int = 0
 
 
-def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, spent_ms: int) -> Resumption:
+def resumption(
+    entries: Sequence[Entry], journal: Sequence[JournalRow], *, spent_ms: int = 0, task_id: str | None = None
+) -> Resumption:
     """Read the traces.
 
     Args:
         entries: The session's entries of this submission.
         journal: Its journal. Pieces of a reply before the last of these entries are of no use any more.
         spent_ms: What the row says.
+        task_id: Read those of one of its tasks: ``entries`` are that session's.
     """
-    turns, usage, kept, last, replied = 0, ZERO, "", None, 0
+    turns, usage, kept, last, replied, tasks = 0, ZERO, "", None, 0, ZERO
+    rows = _of_session(journal, task_id)
     newest = entries[-1].seq if entries else 0
     for entry in entries:
         message = read_message(entry).message if is_message(entry) else None
@@ -70,17 +85,48 @@ def resumption(entries: Sequence[Entry], journal: Sequence[JournalRow], *, spent
                 turns += 1
                 kept = ""
                 replied = entry.seq
+        elif isinstance(message, ToolResultMessage):
+            tasks = add_usage(tasks, used_below(message))
+        elif isinstance(message, UserMessage):
+            last = None  # a reminder stands behind the reply
+        elif entry.kind == "compaction":
+            tasks = add_usage(tasks, read_compaction(entry).usage or ZERO)
     finished = last if last is not None and last.stop_reason != "aborted" and not tool_calls_of(last) else None
     return Resumption(
         turns=turns,
         usage=usage,
         kept=kept,
-        partial=_piece([row for row in journal if row.kind == "text" and row.after >= newest]),
+        partial=_piece([row for row in rows if row.kind == "text" and row.after >= newest]),
         finished=finished,
         # Of the calls of the last reply only: some models call every first call "call_0".
-        steps={row.name: row.body for row in journal if row.kind == "step" and row.after >= replied},
+        steps={row.name: row.body for row in rows if row.kind == "step" and row.after >= replied},
+        approvals={
+            row.name: decode_approval(row.body) for row in rows if row.kind == "approval" and row.after >= replied
+        },
+        tasks=tasks,
         spent_ms=max([spent_ms, *[row.spent_ms for row in journal]]),
     )
+
+
+def used_below(result: ToolResultMessage) -> Usage:
+    """What the task behind a result used, with its own tasks; nothing for any other tool's."""
+    return msgspec.convert(result.details["usage"], Usage) if _is_task(result) else ZERO
+
+
+def _is_task(result: ToolResultMessage) -> bool:
+    return result.tool_name == TASK and "taskId" in result.details and "usage" in result.details
+
+
+def _of_session(journal: Sequence[JournalRow], task_id: str | None) -> list[JournalRow]:
+    """The rows of the submission's own session, or of one task's, under the names they were given there."""
+    if task_id is None:
+        return [row for row in journal if not row.name.startswith(TASK_PREFIX)]
+    prefix = f"{TASK_PREFIX}{task_id}/"
+    return [
+        msgspec.structs.replace(row, name=row.name.removeprefix(prefix))
+        for row in journal
+        if row.name.startswith(prefix)
+    ]
 
 
 def _piece(rows: Sequence[JournalRow]) -> Piece | None:

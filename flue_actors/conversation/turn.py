@@ -7,12 +7,12 @@
 `operation.Operation` performs each step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from flue_actors.errors import TurnError, TurnLimitError
-from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, tool_calls_of
+from flue_actors.messages import AssistantMessage, Message, TextContent, ToolCall, ToolResultMessage, tool_calls_of
 
 
 class RunTools(msgspec.Struct, frozen=True):
@@ -34,16 +34,37 @@ class Stop(msgspec.Struct, frozen=True):
     error: TurnError
 
 
-def next_step(message: AssistantMessage, *, turn: int, max_turns: int) -> Finish | RunTools | Stop:
-    """What follows the reply of model call number ``turn`` (from 1); at most ``max_turns`` calls are made."""
+def next_step(
+    message: AssistantMessage, *, turn: int, max_turns: int, crossed: TurnError | None = None
+) -> Finish | RunTools | Stop:
+    """What follows the reply of model call number ``turn`` (from 1); at most ``max_turns`` calls are made.
+
+    Args:
+        crossed: Another cap that this reply came to.
+    """
     calls = tool_calls_of(message)
     if not calls:
         return Finish(None if message.stop_reason == "stop" else message.stop_reason)
-    if turn < max_turns:
+    if turn >= max_turns:
+        crossed = TurnLimitError(meta={"maxTurns": max_turns})
+        text = f"Not run: the limit of {max_turns} model calls for one message is reached."
+    elif crossed is not None:
+        text = f"Not run: {crossed.message[0].lower()}{crossed.message[1:]}"
+    else:
         return RunTools(calls)
-    text = f"Not run: the limit of {max_turns} model calls for one message is reached."
     results = tuple([error_result(call, text, message.timestamp) for call in calls])
-    return Stop(results, TurnLimitError(meta={"maxTurns": max_turns}))
+    return Stop(results, crossed)
+
+
+def last_batch(context: Sequence[Message]) -> tuple[AssistantMessage | None, Sequence[ToolResultMessage]]:
+    """The reply whose calls were answered last, and the answers, if nothing stands behind them."""
+    results: list[ToolResultMessage] = []
+    for message in reversed(context):
+        if isinstance(message, ToolResultMessage):
+            results.insert(0, message)
+        else:
+            return (message, results) if isinstance(message, AssistantMessage) and results else (None, ())
+    return None, ()
 
 
 def refused(call: ToolCall, known: Mapping[str, object], at: int) -> ToolResultMessage | None:

@@ -52,14 +52,23 @@ def schema_binding(parameters: Mapping[str, Any], function: Callable[..., Any], 
             argument = name
     if argument is None:
         raise ConfigError("The function has to take the arguments as one dict.")
-    return SchemaBinding(schema, argument, context, _validator(_canonical(schema)))
+    return SchemaBinding(schema, argument, context, validator(schema))
+
+
+def validator(schema: Mapping[str, Any]) -> Any:
+    """A jsonschema validator of this schema, cached. It fetches nothing from anywhere.
+
+    Raises:
+        ConfigError: It is no JSON schema.
+    """
+    return _validator(_canonical(dict(schema)))
 
 
 def _canonical(schema: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(schema)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"The parameters are not JSON: {error}.") from error
+        raise ConfigError(f"The schema is not JSON: {error}.") from error
 
 
 @functools.lru_cache(512)  # tools of an id are made for every input
@@ -72,7 +81,7 @@ def _validator(schema: bytes) -> Any:
     try:
         kind.check_schema(known)
     except SchemaError as error:
-        raise ConfigError(f"The parameters are no JSON schema: {error.message}.") from error
+        raise ConfigError(f"It is no JSON schema: {error.message}.") from error
     return kind(known, registry=Registry())  # of its own: nothing is fetched from anywhere
 
 

@@ -110,6 +110,29 @@ def is_context(hint: Any, context_type: type) -> bool:
     return hint is context_type or {*get_args(hint)} == {context_type, type(None)}
 
 
+def schema_of_type(kind: Any) -> dict[str, Any]:
+    """The JSON schema of a type: one of msgspec's, a dataclass, TypedDict, pydantic model, or made of these.
+
+    Raises:
+        ConfigError: JSON cannot express it.
+    """
+    wrapper = msgspec.defstruct("Arguments", [("value", kind)])
+    schema = _schema_of(wrapper)
+    value = schema["properties"]["value"]
+    definitions = schema.get("$defs", {})
+    name = value.get("$ref", "").removeprefix("#/$defs/")
+    if name in definitions:  # its own schema at the top, which is where providers want an object
+        value = definitions[name]
+        if f'"#/$defs/{name}"' not in msgspec.json.encode(definitions).decode():
+            definitions = {other: each for other, each in definitions.items() if other != name}
+    return {**value, "$defs": definitions} if definitions else value
+
+
+def from_json_value(kind: Any, value: Any) -> Any:
+    """JSON as what a type says it is. Raises msgspec.ValidationError, ValueError."""
+    return msgspec.convert(value, kind, dec_hook=_from_json)
+
+
 def _default(parameter: inspect.Parameter) -> Any:
     value = parameter.default
     if isinstance(value, list | dict | set | bytearray | msgspec.Struct):

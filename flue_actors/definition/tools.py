@@ -1,8 +1,7 @@
 """Tools: functions the model may call."""
 
 import functools
-import math
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from difflib import get_close_matches
 from typing import Any, Final, Literal, Never, cast, overload
 
@@ -26,7 +25,22 @@ Level = Literal["info", "warn", "error"]
 LogSink = Callable[[Level, str, dict[str, Any]], None]
 Approval = bool | Callable[[dict[str, Any]], bool]
 
+
+class Delegated(msgspec.Struct, frozen=True, kw_only=True):
+    """A task for a subagent. ``agent`` is its name; ``cwd`` where in the sandbox it works."""
+
+    prompt: str
+    agent: str
+    cwd: str | None = None
+    detached: bool = False
+
+
+
 _OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout", "durable", "idempotent", "approval")
+
+
+Delegate = Callable[[str, Delegated], Awaitable["ToolAnswer"]]
+"""Gives a task away for the call of this id, and waits for what comes of it. Raises ToolError."""
 
 
 class ToolLog:
@@ -84,6 +98,7 @@ class ToolContext:
 
     __slots__ = (
         "_cancelled",
+        "_delegate",
         "_sandbox",
         "_steps",
         "agent",
@@ -107,6 +122,7 @@ class ToolContext:
         steps: ToolSteps | None = None,
         sandbox: Workspace | None = None,
         state: MutableMapping[str, Any] | None = None,
+        delegate: Delegate | None = None,
     ) -> None:
         self.tool_call_id = tool_call_id
         self.tool = tool
@@ -117,6 +133,7 @@ class ToolContext:
         self.state: MutableMapping[str, Any] = {} if state is None else state
         self._steps = steps
         self._sandbox = sandbox
+        self._delegate = delegate
         self._cancelled = False
 
     @property
@@ -130,6 +147,12 @@ class ToolContext:
             message = f'The tool "{self.tool}" uses a sandbox, and the agent has none.'
             raise ConfigError(message, details="Give the agent one: sandbox=virtual(), local(...) or isolated(...).")
         return self._sandbox
+
+    async def delegate(self, task: Delegated) -> ToolAnswer:
+        """Give a task to a subagent and wait for its answer. For the runtime's own ``task`` tool: one task a call."""
+        if self._delegate is None:
+            raise ToolError("There is nobody to delegate to.")
+        return await self._delegate(self.tool_call_id, task)
 
     @property
     def step(self) -> ToolSteps:
@@ -347,7 +370,7 @@ def _make(name: str, description: str, function: Callable[..., Any], binding: Bi
 
 def _check(name: str, options: _Options) -> None:
     timeout = options.timeout
-    if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
+    if timeout is not None and not timeout > 0:
         raise ConfigError(f'Tool "{name}": timeout must be a positive number of seconds.')
     if not (isinstance(options.approval, bool) or callable(options.approval)):
         raise ConfigError(f'Tool "{name}": approval is True, False, or a function of the arguments.')

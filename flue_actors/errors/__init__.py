@@ -34,6 +34,7 @@
     |   |-- CostLimitError           cost_limit
     |   |-- InstanceLimitError       instance_limit       all model calls of the instance together
     |   |-- ResultUnavailableError   result_unavailable   no structured result
+    |   |-- ToolFailedError          tool_failed          of a command or task that was given directly
     |   |-- SkillNotFoundError       skill_not_found
     |   |-- SubagentNotFoundError    subagent_not_found
     |   |-- SandboxMissingError      sandbox_missing      a shell command without a sandbox
@@ -134,6 +135,7 @@ from flue_actors.errors.turn import (
     SkillNotFoundError,
     SubagentNotFoundError,
     TokenLimitError,
+    ToolFailedError,
     TurnError,
     TurnLimitError,
     WorkspaceError,
@@ -199,6 +201,7 @@ __all__ = [
     "TooLargeError",
     "ToolArgumentsError",
     "ToolError",
+    "ToolFailedError",
     "TurnError",
     "TurnLimitError",
     "UnavailableError",

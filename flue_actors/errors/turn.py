@@ -99,6 +99,14 @@ class ResultUnavailableError(TurnError):
     default_details = "Put the request in other words, or ask for a simpler result."
 
 
+class ToolFailedError(TurnError):
+    """A command or task that was given directly failed; the message says how."""
+
+    type = "tool_failed"
+    default_message = "It could not be done."
+    default_details = "The message says what went wrong."
+
+
 class SkillNotFoundError(TurnError):
     """The agent has no skill of this name. ``meta`` lists those it has."""
 
@@ -189,6 +197,7 @@ _KINDS: Final = {
         CostLimitError,
         InstanceLimitError,
         ResultUnavailableError,
+        ToolFailedError,
         SkillNotFoundError,
         SubagentNotFoundError,
         SandboxMissingError,

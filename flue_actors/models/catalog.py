@@ -34,6 +34,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
         top_effort: The effort that the level ``xhigh`` asks for.
         native_results: The provider can promise that a reply is an instance of a JSON schema; of which ones says
             `models.result_schema.native_schema`.
+        bound_thinking: It takes its own reasoning back only behind the very history that it came from (Anthropic).
     """
 
     context_window: int = 0
@@ -42,6 +43,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     prices: Prices | None = None
     top_effort: Effort = "high"
     native_results: bool = False
+    bound_thinking: bool = False
 
 
 UNKNOWN: Final = ModelInfo()
@@ -72,6 +74,11 @@ def _claude(
     return ModelInfo(context_window, max_tokens, thinking, prices, top_effort, native_results=True)
 
 
+def _claude_5_5(thinking: ThinkingStyle, prices: Prices | None) -> ModelInfo:
+    """The generation that binds its reasoning to the conversation."""
+    return ModelInfo(1_000_000, 128_000, thinking, prices, "xhigh", native_results=True, bound_thinking=True)
+
+
 _OPUS: Final = _prices(5, 25)
 _HAIKU_4_5: Final = _claude(200_000, 64_000, "budget", _prices(1, 5))
 _SONNET_4_5: Final = _claude(200_000, 64_000, "budget", _prices(3, 15))
@@ -91,10 +98,10 @@ ANTHROPIC: Final = {
     "claude-sonnet-5": _claude(1_000_000, 128_000, "adaptive", _prices(2, 10), "xhigh"),
     "claude-opus-5": _claude(1_000_000, 128_000, "adaptive", _OPUS, "xhigh"),
     # Its price depends on the prompt's length, which one number per token cannot say.
-    "claude-haiku-5-5": _claude(1_000_000, 128_000, "adaptive", None, "xhigh"),
-    "claude-sonnet-5-5": _claude(1_000_000, 128_000, "between_tools", _prices(2, 10), "xhigh"),
-    "claude-opus-5-5": _claude(1_000_000, 128_000, "always", _prices(4, 20), "xhigh"),
-    "claude-fable-5-1": _claude(1_000_000, 128_000, "always", _prices(10, 50), "xhigh"),
-    "claude-fable-5-2": _claude(1_000_000, 128_000, "always", _prices(8, 40), "xhigh"),
+    "claude-haiku-5-5": _claude_5_5("adaptive", None),
+    "claude-sonnet-5-5": _claude_5_5("between_tools", _prices(2, 10)),
+    "claude-opus-5-5": _claude_5_5("always", _prices(4, 20)),
+    "claude-fable-5-1": _claude_5_5("always", _prices(10, 50)),
+    "claude-fable-5-2": _claude_5_5("always", _prices(8, 40)),
 }
 """Anthropic's models whose facts are known. Any other name is sent as it is, with unknown facts and no cost."""

@@ -84,7 +84,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     encode: Callable[[ModelRequest, ModelInfo, Outgoing], bytes]
     decoder: Callable[[], Decoder]
     connect: Callable[[Transport, int], Endpoint]
-    headers: Callable[[Outgoing], Mapping[str, str]] = lambda _: {}
+    headers: Callable[[ModelInfo, Outgoing], Mapping[str, str]]
 
 
 class HttpModelClient:
@@ -131,11 +131,12 @@ class HttpModelClient:
         """
         endpoint = self._endpoint or await self._open()
         outgoing = Outgoing(self._transport.own, _hashed(request.affinity), self._cache)
-        body = await self._encode(request, outgoing)
+        info = self._info_of(request.model)
+        body = await self._encode(request, info, outgoing)
         decoder = self._dialect.decoder()
         clock = asyncio.get_running_loop().time
         last = clock()
-        async with endpoint.stream(body, self._dialect.headers(outgoing)) as chunks:
+        async with endpoint.stream(body, self._dialect.headers(info, outgoing)) as chunks:
             async for chunk in chunks:
                 events = decoder.feed(chunk)
                 if decoder.done:
@@ -158,8 +159,7 @@ class HttpModelClient:
         if endpoint is not None:
             await endpoint.aclose()
 
-    async def _encode(self, request: ModelRequest, outgoing: Outgoing) -> bytes:
-        info = self._info_of(request.model)
+    async def _encode(self, request: ModelRequest, info: ModelInfo, outgoing: Outgoing) -> bytes:
         if sum(map(len, request.attachments.values())) < LARGE:
             return self._dialect.encode(request, info, outgoing)
         return await asyncio.to_thread(self._dialect.encode, request, info, outgoing)

@@ -63,7 +63,6 @@ def history_problems(
 
 def _whole(entries: Sequence[Entry], unsettled: Collection[str], left_behind: Collection[str]) -> Iterator[str]:
     """Calls have their results; what the model is shown is valid, and nothing of it is missing."""
-    messages = [read_message(entry).message for entry in entries if is_message(entry)]
     open_calls: dict[str, str] = {}
     for entry in entries:
         message = read_message(entry).message if is_message(entry) else None
@@ -80,7 +79,7 @@ def _whole(entries: Sequence[Entry], unsettled: Collection[str], left_behind: Co
     for call_id, owner in open_calls.items():
         if owner not in unsettled and owner not in left_behind:
             yield f"{owner} is settled, and its call {call_id} has no result"
-    yield from _pairing(Transcript(messages).context())
+    yield from _pairing(Transcript.of(entries).context())
 
 
 def _pairing(messages: Sequence[Message]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from flue_actors import AgentConfig, AgentContext, Durability, create_agent, mem
 from flue_actors.agent_ref import Submitted
 from flue_actors.clock import SystemClock
 from flue_actors.definition.settings import Settings
+from flue_actors.equipping import Equipment
 from flue_actors.errors import DeadlineExceededError, FlueError, InternalError
 from flue_actors.events import (
     ErrorEvent,
@@ -184,6 +185,7 @@ async def services_of(store: Store) -> Services:
         run_blocking=asyncio.to_thread,
         stopping=lambda: False,
         shared_texts=set(),
+        equipment=Equipment(),
     )
 
 

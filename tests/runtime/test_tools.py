@@ -229,6 +229,7 @@ async def test_a_tool_with_a_raw_schema_gets_its_arguments_as_one_dict() -> None
     )
     async with running(agent_with(query)) as runtime:
         found = await results(runtime, 'call query {"n": "3"}\ncall query {"n": "x"}')
+    found.sort(key=lambda each: each.tool_call_id)
     assert text_of(found[0]) == '{"n":3}'
     assert found[1].is_error
 

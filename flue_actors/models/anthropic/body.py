@@ -6,6 +6,9 @@ Prompt-cache order, so that every turn repeats the last one's prefix byte for by
 
 The API keeps a prefix up to each mark, and looks back only 20 blocks from a mark for a kept one: the mark on the last
 user turn but one stands where the previous request ended, so a turn of many parallel tool calls still finds it.
+
+Newer models refuse their own reasoning once anything before it changed: a summary took the place of older messages, an
+agent got another tool, a picture is gone. They are asked to leave such reasoning out and answer all the same.
 """
 
 from typing import Any, Final
@@ -22,6 +25,7 @@ from flue_actors.models.thinking import budget, effort
 _MARK: Final = {"type": "ephemeral"}
 _FALLBACK_MAX_TOKENS: Final = 8192
 _DISABLED: Final = {"type": "disabled"}
+_BINDING_CONTROLS: Final = "thinking-binding-controls-2026-08-01"
 
 
 def request_body(request: ModelRequest, info: ModelInfo, cache: Base64Cache | None = None) -> dict[str, Any]:
@@ -49,8 +53,15 @@ def request_body(request: ModelRequest, info: ModelInfo, cache: Base64Cache | No
     if system:
         body["system"] = system
     attachments = Attachments(request.attachments, cache or Base64Cache())
-    body["messages"] = _marked(api_messages(request.messages, request.model, attachments))
+    # Bound reasoning is checked even where the model shall not reason, and then nothing can ask for mercy.
+    reasoner = None if info.bound_thinking and not _is_adaptive(thinking) else request.model
+    body["messages"] = _marked(api_messages(request.messages, reasoner, attachments))
     return body
+
+
+def request_headers(info: ModelInfo) -> dict[str, str]:
+    """What the body needs said in a header."""
+    return {"anthropic-beta": _BINDING_CONTROLS} if info.bound_thinking else {}
 
 
 def encode_body(body: dict[str, Any]) -> bytes:
@@ -81,12 +92,17 @@ def _thinking(request: ModelRequest, info: ModelInfo, max_tokens: int) -> dict[s
     if info.thinking == "budget":
         tokens = budget(request.thinking, max_tokens)
         return {"type": "enabled", "budget_tokens": tokens} if tokens else _DISABLED
-    return {"type": "adaptive", "display": "summarized"}
+    binding = {"block_binding": {"prefix_mismatch_behavior": "drop_block"}} if info.bound_thinking else {}
+    return {"type": "adaptive", "display": "summarized", **binding}
+
+
+def _is_adaptive(thinking: dict[str, Any] | None) -> bool:
+    return thinking is not None and thinking["type"] == "adaptive"
 
 
 def _output_config(request: ModelRequest, info: ModelInfo, thinking: dict[str, Any] | None) -> dict[str, Any]:
     config: dict[str, Any] = {}
-    if thinking is not None and thinking["type"] == "adaptive":
+    if _is_adaptive(thinking):
         config["effort"] = effort(request.thinking, info)
     if (schema := promised_schema(request, info)) is not None:
         config["format"] = {"type": "json_schema", "schema": schema}

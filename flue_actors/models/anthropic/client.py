@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from flue_actors.models.anthropic.body import encode_body, request_body
+from flue_actors.models.anthropic.body import encode_body, request_body, request_headers
 from flue_actors.models.anthropic.content import API
 from flue_actors.models.anthropic.decoder import StreamDecoder
 from flue_actors.models.catalog import ModelInfo
@@ -18,10 +18,14 @@ def _encoded(request: ModelRequest, info: ModelInfo, outgoing: Outgoing) -> byte
     return encode_body(request_body(request, info, outgoing.cache))
 
 
+def _headers(info: ModelInfo, _: Outgoing) -> dict[str, str]:
+    return request_headers(info)
+
+
 def _endpoint(transport: Transport, max_connections: int) -> "MessagesEndpoint":
     from flue_actors.models.anthropic.sdk import MessagesEndpoint
 
     return MessagesEndpoint(transport, max_connections)
 
 
-MESSAGES: Final = Dialect(api=API, encode=_encoded, decoder=StreamDecoder, connect=_endpoint)
+MESSAGES: Final = Dialect(api=API, encode=_encoded, headers=_headers, decoder=StreamDecoder, connect=_endpoint)

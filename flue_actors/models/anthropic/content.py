@@ -16,21 +16,25 @@ from flue_actors.messages import (
     ToolResultMessage,
 )
 from flue_actors.models.attachments import Attachments, gone
+from flue_actors.models.call_names import safe_id, safe_name
 
 API: Final = "anthropic-messages"
 
 Block = dict[str, Any]
 
 
-def api_messages(messages: Sequence[Message], model: str, attachments: Attachments) -> list[dict[str, Any]]:
-    """User and assistant turns in alternation, tool results first in their turn.
+def api_messages(messages: Sequence[Message], reasoner: str | None, attachments: Attachments) -> list[dict[str, Any]]:
+    """User and assistant turns in alternation, tool results first in their turn. Empty messages are left out.
 
-    Messages that would be empty are left out. Reasoning is sent back only to the model that signed it.
+    Args:
+        messages: The history.
+        reasoner: The model that gets its own signed reasoning back; None = all of it stays out.
+        attachments: What pictures and files hold.
     """
     turns: list[dict[str, Any]] = []
     for message in messages:
         if isinstance(message, AssistantMessage):
-            role, blocks = "assistant", _assistant_blocks(message, model)
+            role, blocks = "assistant", _assistant_blocks(message, reasoner)
         else:
             role, blocks = "user", _user_blocks(message, attachments)
         if not blocks:
@@ -62,7 +66,7 @@ def _user_blocks(message: Message, attachments: Attachments) -> list[Block]:
 
 
 def _result(message: ToolResultMessage, blocks: list[Block]) -> Block:
-    result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+    result: Block = {"type": "tool_result", "tool_use_id": safe_id(message.tool_call_id)}
     if blocks:
         result["content"] = blocks
     if message.is_error:
@@ -88,12 +92,13 @@ def _document(block: FileContent, attachments: Attachments) -> Block:
     return {"type": "document", "source": source, "title": block.name}
 
 
-def _assistant_blocks(message: AssistantMessage, model: str) -> list[Block]:
-    own = message.api == API and message.model == model
+def _assistant_blocks(message: AssistantMessage, reasoner: str | None) -> list[Block]:
+    own = message.api == API and message.model == reasoner
     blocks: list[Block] = []
     for block in message.content:
         if isinstance(block, ToolCall):
-            blocks.append({"type": "tool_use", "id": block.id, "name": block.name, "input": block.arguments})
+            name = safe_name(block.name)
+            blocks.append({"type": "tool_use", "id": safe_id(block.id), "name": name, "input": block.arguments})
         elif isinstance(block, ThinkingContent):
             if own and block.redacted is not None:
                 blocks.append({"type": "redacted_thinking", "data": block.redacted})

@@ -12,6 +12,7 @@ from flue_actors.models.failures import broken_stream, status_error
 from flue_actors.models.raw_http import TIMEOUT, chunks, drain, foreign_headers, limits, retry_after
 from flue_actors.models.transport import Transport
 
+_BETA: Final = "anthropic-beta"
 _NO_KEY: Final = (
     "No API key for this model provider: set ANTHROPIC_API_KEY (provider anthropic), or pass api_key= to "
     "register_provider or configure_provider. Without one, use a scripted/... model."
@@ -33,6 +34,7 @@ class MessagesEndpoint:
         for name in foreign_headers(transport, "ANTHROPIC_CUSTOM_HEADERS"):
             key = transport.api_key if name.lower() == "x-api-key" else None
             self._headers[name] = key or anthropic.Omit()
+        self._betas = [value for name, value in transport.headers.items() if name.lower() == _BETA]
 
     @asynccontextmanager
     async def stream(self, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -46,7 +48,7 @@ class MessagesEndpoint:
                 self._url,
                 cast_to=httpx2.Response,
                 content=body,
-                options={"headers": {**self._headers, **headers}, "timeout": TIMEOUT},
+                options={"headers": {**self._headers, **self._with_betas(headers)}, "timeout": TIMEOUT},
                 stream=True,
             )
             try:
@@ -59,6 +61,10 @@ class MessagesEndpoint:
             raise broken_stream(f"{type(error).__name__}: {error}") from error
         except anthropic.AnthropicError as error:
             raise ModelError(dev=f"{type(error).__name__}: {error}") from error
+
+    def _with_betas(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """A request's own beta does not take the place of those that were configured."""
+        return {**headers, _BETA: ",".join([*self._betas, headers[_BETA]])} if _BETA in headers else headers
 
     async def drain(self, rest: AsyncIterator[bytes]) -> None:
         """Read what is left; give up quietly when it does not come."""

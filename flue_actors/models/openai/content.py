@@ -22,8 +22,10 @@ from flue_actors.messages import (
     ToolCall,
     ToolResultMessage,
     text_of,
+    tool_calls_of,
 )
 from flue_actors.models.attachments import Attachments, gone
+from flue_actors.models.call_names import safe_id, safe_name
 
 API: Final = "openai-completions"
 
@@ -36,16 +38,18 @@ Part = dict[str, Any]
 def chat_messages(messages: Sequence[Message], model: str, attachments: Attachments) -> list[dict[str, Any]]:
     """Messages in order. Those that would be empty are left out; reasoning goes back to the model it came from."""
     chat: list[dict[str, Any]] = []
+    ids: dict[str, str] = {}  # of the calls so far, as they are sent
     shown: list[Part] = []  # pictures of the results since the last call
     for message in messages:
         if isinstance(message, ToolResultMessage):
-            chat.append(_result(message))
+            chat.append(_result(message, ids))
             shown += _pictures(message, attachments)
             continue
         _add_user(chat, shown)
         shown = []
         if isinstance(message, AssistantMessage):
-            if reply := _reply(message, model):
+            ids |= _sent_ids(message)
+            if reply := _reply(message, model, ids):
                 chat.append(reply)
         else:
             _add_user(chat, _user_parts(message, attachments))
@@ -84,19 +88,26 @@ def _user_parts(message: Message, attachments: Attachments) -> list[Part]:
     return parts
 
 
-def _result(message: ToolResultMessage) -> dict[str, Any]:
+def _sent_ids(message: AssistantMessage) -> dict[str, str]:
+    """Some servers want back exactly the ids they gave; what others gave is made plain."""
+    own = message.api == API
+    return {call.id: call.id if own else safe_id(call.id) for call in tool_calls_of(message)}
+
+
+def _result(message: ToolResultMessage, ids: dict[str, str]) -> dict[str, Any]:
     text = text_of(message)
     if not text.strip():
         pictures = any(isinstance(block, ImageContent) for block in message.content)
         text = "[The pictures follow.]" if pictures else "[No output.]"
     if message.is_error:
         text = f"Error: {text}"
-    return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text}
+    id = ids.get(message.tool_call_id, message.tool_call_id)
+    return {"role": "tool", "tool_call_id": id, "content": text}
 
 
 def _pictures(message: ToolResultMessage, attachments: Attachments) -> list[Part]:
     parts = [_image(block, attachments) for block in message.content if isinstance(block, ImageContent)]
-    return [_text(f"[From the result of {message.tool_name}, call {message.tool_call_id}:]"), *parts] if parts else []
+    return [_text(f"[From the result of {message.tool_name}:]"), *parts] if parts else []
 
 
 def _image(block: ImageContent, attachments: Attachments) -> Part:
@@ -117,9 +128,9 @@ def _file(block: FileContent, attachments: Attachments) -> Part:
     return {"type": "file", "file": file}
 
 
-def _reply(message: AssistantMessage, model: str) -> dict[str, Any] | None:
+def _reply(message: AssistantMessage, model: str, ids: dict[str, str]) -> dict[str, Any] | None:
     text = text_of(message)
-    calls = [_call(block) for block in message.content if isinstance(block, ToolCall)]
+    calls = [_call(call, ids[call.id]) for call in tool_calls_of(message)]
     if not calls and not text.strip():
         return None
     reply: dict[str, Any] = {"role": "assistant", "content": text if text.strip() else None}
@@ -132,9 +143,9 @@ def _reply(message: AssistantMessage, model: str) -> dict[str, Any] | None:
     return reply
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    arguments = msgspec.json.encode(call.arguments).decode()
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+def _call(call: ToolCall, id: str) -> dict[str, Any]:
+    function = {"name": safe_name(call.name), "arguments": msgspec.json.encode(call.arguments).decode()}
+    return {"id": id, "type": "function", "function": function}
 
 
 def _text(text: str) -> Part:

@@ -1,0 +1,192 @@
+"""Asking the model with a history that it can read: the bytes it names, and a summary where it has become too long."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET
+
+from flue_actors import events
+from flue_actors.attachments import Attachments
+from flue_actors.conversation.budget import Budget
+from flue_actors.conversation.compaction import (
+    CompactionPlan,
+    Window,
+    conclude,
+    overflowed_silently,
+    plan,
+    should_compact,
+)
+from flue_actors.conversation.compaction_request import SummaryRequest
+from flue_actors.conversation.entries import CompactionBody, compaction_entry
+from flue_actors.conversation.outcome import add_usage
+from flue_actors.definition.resolving import ResolvedAgent
+from flue_actors.entry_writer import EntryWriter
+from flue_actors.errors import ContextOverflowError, ModelError
+from flue_actors.events import CompactionReason
+from flue_actors.messages import TextContent, UserMessage, text_of
+from flue_actors.model_call import ModelCall, Reply, turn_account
+from flue_actors.models.protocol import ModelRequest
+from flue_actors.sandboxes.workspace import Workspace
+from flue_actors.services import Services
+from flue_actors.system_prompt import SystemPrompt
+
+logger = logging.getLogger("flue_actors.compaction")
+
+
+class History:
+    """The history of one session, for one piece of work."""
+
+    def __init__(
+        self,
+        services: Services,
+        writer: EntryWriter,
+        agent: ResolvedAgent,
+        system: SystemPrompt,
+        attachments: Attachments,
+        budget: Budget,
+        workspace: Workspace | None,
+    ) -> None:
+        self._services = services
+        self._writer = writer
+        self._agent = agent
+        self._system = system
+        self._attachments = attachments
+        self._budget = budget
+        self._workspace = workspace
+        self._overflowed = False
+
+    async def ask(self, call: ModelCall, request: Callable[[], ModelRequest]) -> Reply:
+        """Perform the call of this request; if the model cannot read it all, once more behind a summary.
+
+        Raises:
+            ModelError: Refused, or still failing after the retries.
+            StoreError: A write was refused.
+        """
+        try:
+            reply = await call.perform(await self._whole(request()))
+            if not overflowed_silently(reply.message, self._window()):
+                return reply
+            self._budget.count_below(reply.message.usage)
+            error = ContextOverflowError(dev="the reply says so")
+        except ContextOverflowError as refused:
+            error = refused
+        if self._overflowed or not await self.compact("overflow"):
+            raise error
+        self._overflowed = True
+        return await call.perform(await self._whole(request()))
+
+    @property
+    def is_long(self) -> bool:
+        """True when the history came close to what the model reads, and the agent wants it summarised then."""
+        transcript = self._writer.session.transcript
+        return self._agent.compaction.automatic and should_compact(transcript.tokens(), self._window())
+
+    async def compact(self, reason: CompactionReason, instructions: str | None = None) -> bool:
+        """Replace older messages by a summary; False when there is nothing to, or no summary came about.
+
+        Raises:
+            StoreError: It could not be recorded; nothing changed.
+        """
+        writer, session = self._writer, self._writer.session
+        view, window, started = session.transcript.view(), self._window(), asyncio.get_running_loop().time()
+        if reason == "overflow":
+            window = window.after_overflow(view.tokens)
+        planned = await self._services.run_blocking(functools.partial(plan, view, window, instructions=instructions))
+        if planned is None:
+            return False
+        writer.emitter.emit(events.CompactionStart, reason=reason, estimated_tokens=planned.tokens_before)
+        body = await self._summary(planned, reason, started)
+        if body is None:
+            writer.emitter.emit(
+                events.CompactionEnd,
+                messages_before=planned.messages_before,
+                messages_after=planned.messages_before,
+                duration_ms=_since(started),
+                is_error=True,
+            )
+            return False
+        await self._system.prepare(self._agent, self._workspace, fresh=True)
+        now = self._services.clock.now_ms()
+        entry = compaction_entry(session.next_seq(), body, submission_id=writer.host.submission_id)
+        frozen, _ = self._system.freeze(self._agent, now)
+        await writer.recording.commit(writer.append(entry), *frozen)
+        session.transcript.compact(body)
+        writer.emitter.emit(
+            events.CompactionEnd,
+            durable=entry.seq,
+            messages_before=body.messages_before,
+            messages_after=body.messages_after,
+            duration_ms=body.duration_ms,
+            usage=body.usage or UNSET,
+        )
+        return True
+
+    async def _summary(
+        self, planned: CompactionPlan, reason: CompactionReason, started: float
+    ) -> CompactionBody | None:
+        resolved = self._services.models.resolve(self._agent.compaction.model or self._model())
+        writing = [self._write(each) for each in planned.requests]
+        try:
+            replies = await asyncio.gather(*writing)
+        except ModelError as error:
+            logger.warning("no summary of %s came about: %s", self._writer.session.key, error.dev or error)
+            return None
+        usage = functools.reduce(add_usage, [reply.message.usage for reply in replies])
+        self._budget.count_below(usage)
+        return conclude(
+            planned,
+            [text_of(reply.message) for reply in replies],
+            reason=reason,
+            model=f"{resolved.provider}/{resolved.model}",
+            usage=usage,
+            duration_ms=_since(started),
+            timestamp=self._services.clock.now_ms(),
+        )
+
+    async def _write(self, asked: SummaryRequest) -> Reply:
+        resolved = self._services.models.resolve(self._agent.compaction.model or self._model())
+        emitter = self._writer.emitter.of_summary()
+        call = ModelCall(
+            self._services, resolved, emitter, "", journal=lambda _place, _text: None, purpose=asked.purpose
+        )
+        message = UserMessage(content=(TextContent(text=asked.text),), timestamp=self._services.clock.now_ms())
+        reply = await call.perform(
+            ModelRequest(
+                model=resolved.model,
+                messages=(message,),
+                instructions=asked.instructions,
+                thinking="high" if resolved.info.thinking != "none" else "off",
+                max_tokens=asked.max_tokens,
+            )
+        )
+        ended = asyncio.get_running_loop().time()
+        emitter.emit(events.Turn, **turn_account(reply.message, reply.started, ended, asked.purpose), is_error=False)
+        return reply
+
+    async def _whole(self, request: ModelRequest) -> ModelRequest:
+        if not self._writer.session.illustrated:
+            return request
+        return msgspec.structs.replace(request, attachments=await self._attachments.of(request.messages))
+
+    def _window(self) -> Window:
+        info, compaction = self._services.models.resolve(self._model()).info, self._agent.compaction
+        return Window.of(
+            info.context_window,
+            keep=compaction.keep_recent_tokens,
+            max_tokens=info.max_tokens,
+            reserve=compaction.reserve_tokens,
+            reads=None
+            if compaction.model is None
+            else self._services.models.resolve(compaction.model).info.context_window or None,
+        )
+
+    def _model(self) -> "str":
+        assert self._agent.model is not False
+        return self._agent.model  # pyright: ignore[reportReturnType]
+
+
+def _since(started: float) -> int:
+    return round((asyncio.get_running_loop().time() - started) * 1000)

@@ -1,0 +1,63 @@
+"""What an agent's model can call: the definition's tools, and the runtime's own for what the definition has."""
+
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from flue_actors.definition.resolving import ResolvedAgent, with_tools
+from flue_actors.definition.tools import Tool
+from flue_actors.skills.skill import Skill
+from flue_actors.toolset.delegating import task_tool
+
+
+class Equipment:
+    """Adds the runtime's own tools to definitions. One that depends on no instance is equipped once."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[ResolvedAgent, ResolvedAgent] = WeakKeyDictionary()
+
+    def equip(self, agent: ResolvedAgent, found: Sequence[Skill] = ()) -> ResolvedAgent:
+        """The agent with everything its model can call.
+
+        Args:
+            found: Skills of its workspace.
+
+        Raises:
+            ConfigError: Two tools of one name, or two skills.
+        """
+        if agent.sandbox is None and not agent.subagents and not agent.skills:
+            return agent
+        if found:
+            return _equipped(msgspec.structs.replace(agent, skills=(*agent.skills, *found)))
+        equipped = self._known.get(agent)
+        if equipped is None:
+            equipped = self._known[agent] = _equipped(agent)
+        return equipped
+
+
+def extended(agent: ResolvedAgent, tools: Sequence[Tool]) -> ResolvedAgent:
+    """The agent with more tools for one input: what is frozen of the session stays as it is without them.
+
+    Raises:
+        ConfigError: Two of one name.
+    """
+    more = with_tools(agent, (*agent.tools, *tools))
+    return msgspec.structs.replace(more, setup_id=agent.setup_id, fingerprint=agent.fingerprint)
+
+
+def _equipped(agent: ResolvedAgent) -> ResolvedAgent:
+    tools = list(agent.tools)
+    if agent.sandbox is not None:
+        from flue_actors.toolset import SANDBOX_TOOLS
+
+        tools.extend(getattr(agent.sandbox, "tools", None) or SANDBOX_TOOLS)
+    if agent.subagents:
+        tools.append(task_tool(agent.subagents))
+    if agent.skills:
+        from flue_actors.toolset.skill_reading import skill_tools
+
+        tools.extend(skill_tools(agent.skills))
+    return with_tools(agent, tools)

@@ -1,0 +1,86 @@
+"""What one active instance has in memory besides its conversations: its sandbox, its state, its attachments, its totals."""
+
+import msgspec
+
+from flue_actors.attachments import Attachments
+from flue_actors.conversation.budget import Budget
+from flue_actors.conversation.outcome import ZERO, add_usage
+from flue_actors.definition.limits import Limits
+from flue_actors.definition.resolving import ResolvedAgent
+from flue_actors.ids import AgentKey
+from flue_actors.messages import Usage
+from flue_actors.sandboxes.protocol import Sandbox, SandboxContext, SandboxFactory
+from flue_actors.sandboxes.workspace import Workspace
+from flue_actors.services import Services
+from flue_actors.state import InstanceState
+from flue_actors.storage import PutKv
+
+SNAPSHOT = "sandbox"
+"""Name of the stored snapshot."""
+
+_TOTAL = "total"
+_decode = msgspec.json.Decoder(Usage).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Instance:
+    """Of one activation of ``(agent, id)``."""
+
+    __slots__ = ("_cwd", "_factory", "_used", "_workspace", "attachments", "key", "services", "state")
+
+    def __init__(self, services: Services, key: AgentKey) -> None:
+        self.services = services
+        self.key = key
+        self.state = InstanceState(services.store, key)
+        self.attachments = Attachments(services.store, key)
+        self._factory: SandboxFactory | None = None
+        self._cwd: str | None = None
+        self._workspace: Workspace | None = None
+        self._used: Usage | None = None
+
+    @property
+    def has_sandbox(self) -> bool:
+        """True once something has asked for it."""
+        return self._workspace is not None
+
+    def workspace(self, agent: ResolvedAgent) -> Workspace | None:
+        """The agent's sandbox, opened by what first uses it; the one that is open, while the definition's is equal."""
+        if agent.sandbox is None:
+            return None
+        if self._workspace is None or (self._factory, self._cwd) != (agent.sandbox, agent.cwd):
+            factory = self._factory = agent.sandbox
+            self._cwd = agent.cwd
+            self._workspace = Workspace(lambda: self._open(factory), agent.cwd)
+        return self._workspace
+
+    async def used(self, limits: Limits) -> Usage | None:
+        """What the instance used before, in its whole life; None when nobody asks. Raises StoreError."""
+        if limits.total_tokens is None and limits.total_cost is None:
+            self._used = None
+            return None
+        if self._used is None:
+            stored = (await self.services.store.kv(self.key, "usage")).get(_TOTAL)
+            self._used = ZERO if stored is None else _decode(stored)
+        return self._used
+
+    def counts(self, budget: Budget) -> list[PutKv]:
+        """What an operation used counts from here on, where there is a cap on it; the write that makes it durable."""
+        if self._used is None:
+            return []
+        self._used = add_usage(self._used, budget.total)
+        return [PutKv(key=self.key, kind="usage", name=_TOTAL, body=_encode(self._used))]
+
+    def forget(self) -> None:
+        """A write was refused: what is in memory may not be what is stored."""
+        self.state.forget()
+        self._used = None
+
+    async def close(self) -> None:
+        """It leaves memory."""
+        workspace, self._workspace = self._workspace, None
+        if workspace is not None:
+            await workspace.close()
+
+    async def _open(self, factory: SandboxFactory) -> Sandbox:
+        snapshot = (await self.services.store.kv(self.key, "snapshot")).get(SNAPSHOT)
+        return await factory.open(SandboxContext(key=self.key, snapshot=snapshot))
