@@ -67,7 +67,7 @@ async def check_an_input_that_is_known_brings_no_attachment(make: Make) -> None:
 
 async def check_attachments_go_with_the_instance_and_not_with_a_session(make: Make) -> None:
     async with opened(make) as (store, fence):
-        for key in (KEY, OTHER):
+        for key in (OTHER, KEY):
             await store.commit(fence, append(1, key=key), put(key=key))
         await store.commit(fence, Erase(key=KEY, session="default"))
         same(await store.attachment(KEY, ID), kept())
