@@ -1,7 +1,9 @@
 """Messages for the pure rooms' tests."""
 
+from flue_actors.conversation.transcript import Transcript
 from flue_actors.messages import (
     AssistantMessage,
+    Message,
     StopReason,
     TextContent,
     ToolCall,
@@ -36,3 +38,11 @@ def result(call_id: str, text: str = "3") -> ToolResultMessage:
     return ToolResultMessage(
         tool_call_id=call_id, tool_name="add", content=(TextContent(text=text),), is_error=False, timestamp=1
     )
+
+
+def transcript(*messages: Message) -> Transcript:
+    """Of these messages, which are the entries 1, 2, 3, ..."""
+    made = Transcript()
+    for seq, message in enumerate(messages, 1):
+        made.add(message, seq)
+    return made

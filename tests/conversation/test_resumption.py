@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 
 from flue_actors.conversation.entries import ResumedBody, message_entry, resumed_entry
 from flue_actors.conversation.resumption import Piece, Resumption, resumption
-from flue_actors.conversation.transcript import Transcript
 from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, text_of, tool_calls_of
 from flue_actors.storage import Entry, JournalRow
-from tests.conversation.build import reply, result, user
+from tests.conversation.build import reply, result, transcript, user
 
 
 def stored(*messages: Message | None) -> list[Entry]:
@@ -100,17 +99,17 @@ def test_cut_anywhere_a_history_goes_on_to_something_valid(
     whole = history(turns, last=last)
     cut = whole[: data.draw(st.integers(0, len(whole)))]
     past = found(*cut, journal=(piece("t/0", streamed, after=len(cut)),))
-    transcript = Transcript(cut)
+    grown = transcript(*cut)
     replies = [message for message in cut if isinstance(message, AssistantMessage)]
     assert past.turns == len(replies)
     assert (past.finished is not None) == bool(replies and not tool_calls_of(replies[-1]))
-    for call in transcript.unanswered():
-        transcript.add(result(call.id))
+    for call in grown.unanswered():
+        grown.add(result(call.id), len(whole))
     if past.partial is not None:
         assert past.partial.text == streamed
-        transcript.add(reply(past.partial.text, stop="aborted"))
-    assert transcript.unanswered() == ()
-    shown = transcript.context()
+        grown.add(reply(past.partial.text, stop="aborted"), len(whole))
+    assert grown.unanswered() == ()
+    shown = grown.context()
     for place, message in enumerate(shown):
         if isinstance(message, AssistantMessage):
             wanted = [call.id for call in tool_calls_of(message)]

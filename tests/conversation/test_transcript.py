@@ -2,7 +2,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flue_actors.conversation.transcript import Transcript
 from flue_actors.messages import (
     AssistantMessage,
     Message,
@@ -12,71 +11,71 @@ from flue_actors.messages import (
     ToolResultMessage,
     tool_calls_of,
 )
-from tests.conversation.build import reply, result, user
+from tests.conversation.build import reply, result, transcript, user
 
 
 def test_text_messages_are_shown_in_order() -> None:
     messages = [user("a"), reply("b"), user("c")]
-    assert Transcript(messages).context() == tuple(messages)
+    assert transcript(*messages).context() == tuple(messages)
 
 
 def test_a_reply_with_calls_is_shown_once_every_result_is_there() -> None:
-    transcript = Transcript([user(), reply("", "1", "2"), result("1")])
-    assert transcript.context() == (user(),)
-    transcript.add(result("2"))
-    assert transcript.context() == (user(), reply("", "1", "2"), result("1"), result("2"))
+    grown = transcript(user(), reply("", "1", "2"), result("1"))
+    assert grown.context() == (user(),)
+    grown.add(result("2"), 4)
+    assert grown.context() == (user(), reply("", "1", "2"), result("1"), result("2"))
 
 
 def test_results_are_shown_in_the_order_of_the_calls() -> None:
-    transcript = Transcript([user(), reply("", "1", "2"), result("2", "b"), result("1", "a")])
-    assert transcript.context()[2:] == (result("1", "a"), result("2", "b"))
+    grown = transcript(user(), reply("", "1", "2"), result("2", "b"), result("1", "a"))
+    assert grown.context()[2:] == (result("1", "a"), result("2", "b"))
 
 
 def test_failed_replies_are_left_out() -> None:
-    assert Transcript([user(), reply(stop="error")]).context() == (user(),)
+    assert transcript(user(), reply(stop="error")).context() == (user(),)
 
 
 def test_of_a_reply_that_was_cut_off_its_text_counts() -> None:
     thought = (ThinkingContent(thinking="hm"), TextContent(text="half"), TextContent(text=" "))
     cut = msgspec.structs.replace(reply(stop="aborted"), content=thought)
-    (_, shown) = Transcript([user(), cut]).context()
+    (_, shown) = transcript(user(), cut).context()
     assert shown == msgspec.structs.replace(cut, content=(TextContent(text="half"),))
 
 
 def test_a_reply_that_was_cut_off_before_its_first_word_is_left_out() -> None:
-    assert Transcript([user(), reply(" ", stop="aborted")]).context() == (user(),)
+    assert transcript(user(), reply(" ", stop="aborted")).context() == (user(),)
 
 
 def test_a_cut_off_reply_never_waits_for_results() -> None:
-    transcript = Transcript([user(), reply("half", "1", stop="aborted")])
-    assert transcript.unanswered() == ()
-    assert transcript.ends_in_a_reply
+    grown = transcript(user(), reply("half", "1", stop="aborted"))
+    assert grown.unanswered() == ()
+    assert grown.ends_in_a_reply
 
 
 def test_a_tool_is_known_by_a_result_that_was_no_error() -> None:
     failed = msgspec.structs.replace(result("1"), is_error=True)
-    assert not Transcript([user(), reply("", "1"), failed]).answered("add")
-    assert Transcript([user(), reply("", "1"), result("1")]).answered("add")
+    assert not transcript(user(), reply("", "1"), failed).answered("add")
+    assert transcript(user(), reply("", "1"), result("1")).answered("add")
 
 
 def test_an_empty_reply_is_left_out() -> None:
-    assert Transcript([user(), reply("")]).context() == (user(),)
+    assert transcript(user(), reply("")).context() == (user(),)
 
 
 def test_an_orphaned_result_is_left_out() -> None:
-    assert Transcript([user(), result("9")]).context() == (user(),)
+    assert transcript(user(), result("9")).context() == (user(),)
 
 
 def test_a_reply_whose_results_never_came_is_left_out_for_good() -> None:
-    transcript = Transcript([user("a"), reply("", "1"), user("b"), result("1")])
-    assert transcript.context() == (user("a"), user("b"))
+    grown = transcript(user("a"), reply("", "1"), user("b"), result("1"))
+    assert grown.context() == (user("a"), user("b"))
 
 
 def test_open_calls_are_known_until_they_are_answered() -> None:
-    transcript = Transcript([user(), reply("", "1", "2"), result("1")])
-    assert [call.id for call in transcript.unanswered()] == ["2"]
-    transcript.add(result("2"))
-    assert transcript.unanswered() == ()
+    grown = transcript(user(), reply("", "1", "2"), result("1"))
+    assert [call.id for call in grown.unanswered()] == ["2"]
+    grown.add(result("2"), 4)
+    assert grown.unanswered() == ()
 
 
 _ids = st.sampled_from(["1", "2", "3"])
@@ -99,7 +98,7 @@ _messages: st.SearchStrategy[Message] = st.one_of(
 
 @given(st.lists(_messages, max_size=30))
 def test_any_history_gives_a_context_a_provider_accepts(messages: list[Message]) -> None:
-    context = Transcript(messages).context()
+    context = transcript(*messages).context()
     for place, message in enumerate(context):
         if isinstance(message, AssistantMessage):
             wanted = [call.id for call in tool_calls_of(message)]
