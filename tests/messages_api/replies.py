@@ -54,14 +54,14 @@ def asked(body: dict[str, Any]) -> Asked:
     return Asked(step, text, len(messages), (script, len(messages)))
 
 
-def reply_to(question: Asked, canned: str | None) -> Reply:
+def reply_to(question: Asked, canned: str | None, signature: str = "c2lnbmVk") -> Reply:
     """The reply; ``canned`` text replaces the echo."""
     step = question.step
     text = canned if canned is not None else f"echo: {question.text} ({question.shown} messages)"
     text = text if step.answer is None else step.answer
     blocks: list[Block] = []
     if step.think:
-        blocks.append({"type": "thinking", "thinking": step.think, "signature": "c2lnbmVk"})
+        blocks.append({"type": "thinking", "thinking": step.think, "signature": signature})
     if step.ending in _STOP_REASONS:
         text = text[: len(text) // 2]
     if step.calls:

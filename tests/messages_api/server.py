@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.messages_api.binding import mismatch, signature
 from tests.messages_api.cache import InputTokens
 from tests.messages_api.plans import PROVIDER_TEXT, FaultKind, Plan, error_plan, json_plan, stream_plan
 from tests.messages_api.replies import asked, frame, frames, message_json, reply_to
@@ -62,7 +63,10 @@ class MessagesServer(ApiServer):
             return error_plan(fault.status, "scripted", number, fault.retry_after)
         if settings.window and tokens.total > settings.window:
             return error_plan(400, f"prompt is too long: {tokens.total} tokens > {settings.window} maximum", number)
-        reply = reply_to(question, self.canned)
+        if settings.bound and (problem := mismatch(body, headers)) is not None:
+            return error_plan(400, problem, number)
+        signed = signature(body, body["messages"]) if settings.bound else "c2lnbmVk"
+        reply = reply_to(question, self.canned, signed)
         model = body["model"]
         if not body.get("stream"):
             return json_plan(message_json(reply, model, tokens, number), number)

@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         record: Keep the requests.
         capacity: Answers at a time; whoever asks for more is told 529. 0 = any number.
         window: Tokens of input; more of it is too long. 0 = any number. Needs ``accounting``.
+        bound: Reasoning is refused behind another history than the one it came from.
     """
 
     text: str | None = None
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     record: bool = True
     capacity: int = 0
     window: int = 0
+    bound: bool = False
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -120,6 +120,8 @@ def _history(messages: list[dict[str, Any]]) -> Iterator[str]:
         if any(block["type"] != "tool_result" for block in blocks[: len(results)]):
             yield f"messages.{index}: tool_result blocks come first"
         open_calls = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        if any(not _NAME.match(block["id"]) or not _NAME.match(block["name"]) for block in blocks if "input" in block):
+            yield f"messages.{index}: tool_use ids and names should match pattern"
     if open_calls:
         yield "messages: the last tool_use has no tool_result"
 

@@ -89,7 +89,7 @@ def test_pictures_of_results_follow_the_whole_batch_in_one_user_message() -> Non
     assert [message["content"] for message in messages[2:4]] == ["Done.", "[The pictures follow.]"]
     parts = messages[4]["content"]
     assert [part["type"] for part in parts] == ["text", "image_url", "text", "image_url", "text"]
-    assert "c1" in parts[0]["text"]
+    assert parts[0]["text"] == "[From the result of shot:]"
     assert parts[-1]["text"] == "and now?"
 
 
