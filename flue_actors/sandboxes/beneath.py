@@ -9,7 +9,7 @@ this is not ``openat2``: that would need a second way beside it.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from errno import ELOOP, ENAMETOOLONG, ENOENT
 from typing import Final
@@ -56,7 +56,7 @@ class Beneath:
         self._shown = _parts(shown)
 
     @contextmanager
-    def find(self, path: str, *, follow: bool, make: "Make | None" = None) -> Iterator[Place]:
+    def find(self, path: str, *, follow: bool, make: "Make | None" = None) -> Generator[Place, None, None]:
         """Walk to what the path means; its directory is open inside the ``with``.
 
         Args:

@@ -5,9 +5,9 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from errno import EISDIR, ENOENT, ENOTDIR
+from errno import EISDIR, ENOENT
 from typing import Final
 
 from flue_actors.errors import SandboxFileError
@@ -123,9 +123,13 @@ class ConfinedFiles:
         return FileStat(kind=_kind(found.st_mode), size=found.st_size, modified=found.st_mtime)
 
     def _list(self, path: str) -> tuple[DirEntry, ...]:
-        with _telling(path), self._beneath.find(path, follow=True) as place, _opened(place) as directory:
-            with os.scandir(directory) as entries:
-                found = [DirEntry(_text(entry.name), _entry_kind(entry)) for entry in entries]
+        with (
+            _telling(path),
+            self._beneath.find(path, follow=True) as place,
+            _opened(place) as directory,
+            os.scandir(directory) as entries,
+        ):
+            found = [DirEntry(_text(entry.name), _entry_kind(entry)) for entry in entries]
         return tuple(sorted(found, key=lambda entry: entry.name))
 
     def _mkdir(self, path: str) -> None:
@@ -155,7 +159,7 @@ class ConfinedFiles:
 
 
 @contextmanager
-def _opened(place: Place) -> Iterator[int]:
+def _opened(place: Place) -> Generator[int, None, None]:
     """The directory that the place is, open."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(place.name or ".", flags, dir_fd=place.directory)
@@ -166,7 +170,7 @@ def _opened(place: Place) -> Iterator[int]:
 
 
 @contextmanager
-def _telling(path: str) -> Iterator[None]:
+def _telling(path: str) -> Generator[None, None, None]:
     """Turn what the system says into what the model may read: the path as it was asked for, and the reason."""
     shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}..."
     try:

@@ -1,5 +1,6 @@
 """``local(...)``: the host's own shell and a folder of it. A convenience for machines you trust the agent with."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Final
@@ -33,9 +34,7 @@ class LocalSandboxes(msgspec.Struct, frozen=True, kw_only=True):
 
     async def open(self, context: SandboxContext) -> HostSandbox:
         """See `SandboxFactory.open`."""
-        folder = os.path.realpath(self.cwd)
-        if not os.path.isdir(folder):
-            raise SandboxError("The sandbox's folder does not exist.", dev=f"local(cwd={self.cwd!r})")
+        folder = await asyncio.to_thread(_real_folder, self.cwd)
         shell = any_shell()
 
         def prepare(command: str, cwd: str, env: Mapping[str, str]) -> Launch:
@@ -43,6 +42,12 @@ class LocalSandboxes(msgspec.Struct, frozen=True, kw_only=True):
 
         files = ConfinedFiles(folder, shown=folder)
         return HostSandbox(files, prepare, cwd=folder, env=dict(self.env), timeout=self.timeout)
+
+
+def _real_folder(path: str) -> str:
+    if not os.path.isdir(path):
+        raise SandboxError("The sandbox's folder does not exist.", dev=f"local(cwd={path!r})")
+    return os.path.realpath(path)
 
 
 def local(

@@ -48,7 +48,7 @@ def _become(user: str, argv: list[str]) -> None:
             os.setgid(gid)
             os.setuid(uid)
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)  # after setuid, which clears it
-        os.execv(argv[0], argv)
+        os.execv(argv[0], argv)  # noqa: S606 - the caller says what to start, shell or not
     except OSError as error:
         os.write(2, f"the command cannot be started: {error.strerror}\n".encode())
     finally:
@@ -61,8 +61,12 @@ def _wake_on_child() -> int:
     os.set_blocking(readable, False)
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _noticed)
     return readable
+
+
+def _noticed(_signal: int, _frame: object) -> None:
+    """A signal that is handled writes to the wakeup descriptor; one that is ignored does not."""
 
 
 def _let_go_of_output() -> None:
@@ -99,7 +103,10 @@ def _reap(program: int) -> int | None:
 
 
 def _kill_what_is_left() -> None:
-    while any([_kill_group(os.getpgid(child)) for child in _children()]):
+    while True:
+        killed = [_kill_group(os.getpgid(child)) for child in _children()]
+        if not any(killed):
+            return
         os.waitpid(-1, 0)
 
 
