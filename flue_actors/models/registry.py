@@ -4,8 +4,9 @@ A name is split at its first ``/``. Settings of a provider come from `configure_
 the provider's own environment variables. Clients are made on first use, one per provider, and closed by `aclose`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import os
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final, Required, TypedDict
 from weakref import WeakKeyDictionary
 
@@ -17,13 +18,19 @@ from flue_actors.models.catalog import ANTHROPIC, UNKNOWN, ModelInfo
 from flue_actors.models.http_client import HttpModelClient
 from flue_actors.models.limiter import LimiterStatistics, ModelLimiter
 from flue_actors.models.openai.client import COMPLETIONS, require_sdk
-from flue_actors.models.protocol import ModelClient
+from flue_actors.models.protocol import ModelClient, ModelEvent, ModelRequest
 from flue_actors.models.scripted import ScriptedProvider
 from flue_actors.models.scripted_replies import scripted_name
 from flue_actors.models.transport import Transport
 
 MAX_CONCURRENCY: Final = 512
 """Calls one provider account gets at a time: above what one core can stream live (400 to 600 answers)."""
+
+ALLOW_REQUESTS: Final = "FLUE_ALLOW_MODEL_REQUESTS"
+"""``0`` in the environment: no provider is asked over the network, whoever tries is told so."""
+
+Overrides = ModelClient | Mapping[str, ModelClient]
+"""One client for every model, or one for each of these names."""
 
 _UNLIMITED: Final = 1_000_000
 
@@ -91,6 +98,9 @@ class ModelRegistry:
         self._live: dict[str, _Live] = {}
         self._retired: list[_Live] = []
         self._objects: WeakKeyDictionary[ModelClient, ModelLimiter] = WeakKeyDictionary()
+        self._overrides: list[Overrides] = []  # the newest is the last
+        self._allowed: bool | None = None
+        self._refused = ModelLimiter(_UNLIMITED)
 
     def register_provider(
         self,
@@ -159,6 +169,30 @@ class ModelRegistry:
         self._patches[name] = Transport(base_url=base_url, api_key=api_key, headers=dict(headers or {}))
         self._retire(name)
 
+    @contextmanager
+    def override(self, models: Overrides) -> Generator[None]:
+        """Inside, a model that is asked for is answered by the given client; the innermost override that knows it wins.
+
+        It keeps its name, and what is known of the name: context window and prices. A call that runs ends as it began.
+
+        Args:
+            models: One client in place of every model; or clients by name (``"provider/model"``), and the other
+                models are what they are. The provider of a name need not be known.
+        """
+        self._overrides.append(models)
+        try:
+            yield
+        finally:
+            self._overrides.reverse()  # `remove` takes the first, the newest may have the same client
+            self._overrides.remove(models)
+            self._overrides.reverse()
+
+    def allow_requests(self, allowed: bool) -> None:
+        """Whether providers may be asked over the network; until this is called the environment's
+        ``FLUE_ALLOW_MODEL_REQUESTS`` says so, and without it they may. Clients handed in are never in question.
+        """
+        self._allowed = allowed
+
     def resolve(self, model: str | ModelClient) -> ResolvedModel:
         """The client for a name. A `ModelClient` object (hashable, as objects are) is its own: ``provider`` is then its
         ``api``, ``model`` the name of its class, and it shares a limiter with nobody.
@@ -166,15 +200,18 @@ class ModelRegistry:
         Raises:
             ConfigError: No ``/`` in it, an unknown provider, an unknown scripted model, or an extra that is missing.
         """
+        given = self._overriding(model)
         if not isinstance(model, str):
-            limiter = self._objects.get(model)
-            if limiter is None:
-                limiter = self._objects[model] = ModelLimiter(self._max_concurrency)
-            return ResolvedModel(model, model.api, type(model).__name__, UNKNOWN, limiter)
+            client = model if given is None else given
+            return ResolvedModel(client, client.api, type(client).__name__, UNKNOWN, self._limiter_of(client))
         name, slash, rest = model.partition("/")
         if not slash or not name or not rest:
             raise ConfigError(f'"{model}" is not a model name: write "provider/model", such as "scripted/echo".')
+        if given is not None:
+            return ResolvedModel(given, name, rest, self._known_of(name, rest), self._limiter_of(given))
         provider = self._provider(name, model)
+        if provider.make is None and not self._may_ask():
+            return ResolvedModel(_Refusing(provider.api, model), name, rest, provider.info_of(rest), self._refused)
         live = self._live.get(name) or self._open(name, provider)
         info = scripted_name(rest).info if isinstance(live.client, ScriptedProvider) else provider.info_of(rest)
         return ResolvedModel(live.client, name, rest, info, live.limiter)
@@ -203,6 +240,31 @@ class ModelRegistry:
             live = self._retired.pop()
             live.limiter.close()
             await live.client.aclose()
+
+    def _overriding(self, model: str | ModelClient) -> ModelClient | None:
+        for models in reversed(self._overrides):
+            if not isinstance(models, Mapping):
+                return models
+            if isinstance(model, str) and model in models:
+                return models[model]
+        return None
+
+    def _may_ask(self) -> bool:
+        if self._allowed is not None:
+            return self._allowed
+        return os.environ.get(ALLOW_REQUESTS, "1").lower() not in {"0", "false", "no", "off"}
+
+    def _limiter_of(self, client: ModelClient) -> ModelLimiter:
+        limiter = self._objects.get(client)
+        if limiter is None:
+            limiter = self._objects[client] = ModelLimiter(self._max_concurrency)
+        return limiter
+
+    def _known_of(self, name: str, model: str) -> ModelInfo:
+        provider = self._providers.get(name)
+        if provider is None:
+            return UNKNOWN
+        return scripted_name(model).info if provider.make is ScriptedProvider else provider.info_of(model)
 
     def _register(self, name: str, provider: _Provider) -> None:
         if not name or "/" in name:
@@ -236,3 +298,23 @@ class ModelRegistry:
         """Take a client out of service; calls it is performing end in peace."""
         if live := self._live.pop(name, None):
             self._retired.append(live)
+
+
+class _Refusing:
+    """In place of a provider that must not be asked."""
+
+    def __init__(self, api: str, model: str) -> None:
+        self.api = api
+        self._model = model
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        raise ModelError(
+            f'"{self._model}" was not asked: model requests are switched off ({ALLOW_REQUESTS}=0 or '
+            "allow_model_requests(False)). In a test, give the runtime a model of flue_actors.testing: "
+            "with runtime.override(models=ScriptedModel([...])): ...",
+            details=f"Use a test model, or allow requests: {ALLOW_REQUESTS}=1.",
+        )
+        yield  # what makes it a stream
+
+    async def aclose(self) -> None:
+        """Nothing to close."""

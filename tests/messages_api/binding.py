@@ -6,7 +6,7 @@ and reasoning.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -48,5 +48,6 @@ def _plain(message: dict[str, Any]) -> dict[str, Any]:
 
 def _unmarked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _unmarked(part) for key, part in value.items() if key != "cache_control"}
-    return [_unmarked(part) for part in value] if isinstance(value, list) else value
+        fields = cast("dict[str, Any]", value)
+        return {key: _unmarked(part) for key, part in fields.items() if key != "cache_control"}
+    return [_unmarked(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value

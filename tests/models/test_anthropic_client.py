@@ -264,7 +264,7 @@ async def test_a_prompt_that_is_too_long_is_told_apart() -> None:
 async def test_a_large_picture_arrives_whole_and_the_next_turn_reads_it_from_cache() -> None:
     async with anthropic_model() as (model, server):
         picture = UserMessage(content=(PNG, TextContent(text="What is this?")), timestamp=0)
-        data = FILES[PNG.attachment] * 100_000
+        data = FILES[PNG.attachment] * 500_000
         attachments = {PNG.attachment: data}
         reply = await reply_of(model.client, asking(picture, attachments=attachments))
         sent = server.requests[0].body["messages"][0]["content"][0]["source"]["data"]

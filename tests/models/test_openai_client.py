@@ -87,7 +87,7 @@ async def test_pictures_of_a_result_arrive_and_the_script_goes_on() -> None:
     async with chat_model() as (model, server):
         call = ToolCall(id="c1", name="shot", arguments={})
         shot = ToolResultMessage(tool_call_id="c1", tool_name="shot", content=(PNG,), is_error=False, timestamp=0)
-        data = FILES[PNG.attachment] * 100_000
+        data = FILES[PNG.attachment] * 500_000
         request = asking("call shot", assistant(call), shot, attachments={PNG.attachment: data})
         assert "[The pictures follow.]" in streamed(await events_of(model.client, request))
         url = server.requests[0].body["messages"][-1]["content"][1]["image_url"]["url"]

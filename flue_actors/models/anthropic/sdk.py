@@ -9,7 +9,16 @@ import httpx2
 
 from flue_actors.errors import ModelError
 from flue_actors.models.failures import broken_stream, status_error
-from flue_actors.models.raw_http import TIMEOUT, chunks, drain, foreign_headers, limits, retry_after
+from flue_actors.models.raw_http import (
+    TIMEOUT,
+    chunks,
+    content,
+    drain,
+    foreign_headers,
+    length_header,
+    limits,
+    retry_after,
+)
 from flue_actors.models.transport import Transport
 
 _BETA: Final = "anthropic-beta"
@@ -47,8 +56,11 @@ class MessagesEndpoint:
             response = await self._sdk.post(
                 self._url,
                 cast_to=httpx2.Response,
-                content=body,
-                options={"headers": {**self._headers, **self._with_betas(headers)}, "timeout": TIMEOUT},
+                content=content(body),
+                options={
+                    "headers": {**self._headers, **length_header(body), **self._with_betas(headers)},
+                    "timeout": TIMEOUT,
+                },
                 stream=True,
             )
             try:

@@ -9,7 +9,16 @@ import openai
 
 from flue_actors.errors import ModelError
 from flue_actors.models.failures import broken_stream, status_error
-from flue_actors.models.raw_http import TIMEOUT, chunks, drain, foreign_headers, limits, retry_after
+from flue_actors.models.raw_http import (
+    TIMEOUT,
+    chunks,
+    content,
+    drain,
+    foreign_headers,
+    length_header,
+    limits,
+    retry_after,
+)
 from flue_actors.models.transport import Transport
 
 _NO_KEY: Final = (
@@ -49,8 +58,8 @@ class ChatEndpoint:
             response = await self._sdk.post(
                 self._url,
                 cast_to=httpx2.Response,
-                content=body,
-                options={"headers": {**self._headers, **headers}, "timeout": TIMEOUT},
+                content=content(body),
+                options={"headers": {**self._headers, **length_header(body), **headers}, "timeout": TIMEOUT},
                 stream=True,
             )
             try:
