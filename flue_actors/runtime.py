@@ -26,17 +26,13 @@ from flue_actors.definition.project import AgentDefinition
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.settings import Settings
 from flue_actors.equipping import Equipment
-from flue_actors.errors import (
-    ConfigError,
-    DrainingError,
-    NotStartedError,
-)
+from flue_actors.errors import ConfigError, DrainingError, NotStartedError
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.inputs import Input
 from flue_actors.intake import Intake, left_before
 from flue_actors.memory import memory_store
 from flue_actors.models.protocol import ModelClient
-from flue_actors.models.registry import ConnectionOptions, ModelRegistry, ProviderOptions
+from flue_actors.models.registry import ConnectionOptions, ModelRegistry, Overrides, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.refs import LocalAgentRef
 from flue_actors.retention import Retention
@@ -79,7 +75,8 @@ class Runtime:
     ) -> None:
         self.settings = settings if settings is not None else Settings()
         self.state: State = "new"
-        self._retention = retention if retention is not None else _retention(self.settings)
+        kept = Retention(idle=self.settings.retain_idle, submissions=self.settings.retain_submissions)
+        self._retention = retention if retention is not None else kept
         self._store = store if store is not None else memory_store()
         self._env = env if env is not None else os.environ
         self._clock = clock if clock is not None else SystemClock()
@@ -280,6 +277,14 @@ class Runtime:
         """Patch how a provider is reached; see `ModelRegistry.configure_provider`."""
         self._models.configure_provider(name, **options)
 
+    def override(self, models: Overrides) -> AbstractContextManager[None]:
+        """Inside, this client answers in place of every model, or these in place of the names; for tests."""
+        return self._models.override(models)
+
+    def allow_model_requests(self, allowed: bool) -> None:
+        """Whether providers may be asked over the network; see `ModelRegistry.allow_requests`."""
+        self._models.allow_requests(allowed)
+
     @property
     def models(self) -> ModelRegistry:
         """The models this runtime can reach."""
@@ -367,6 +372,10 @@ class Runtime:
             raise DrainingError(retry_after=self.settings.drain_timeout)
         return self._intake
 
+    def evict(self, key: AgentKey) -> bool:
+        """Take an instance that is idle out of memory now; False when it is not there, or at work."""
+        return self._system.evict(key.agent, key.id)
+
     def park(self, inputs: Sequence[Pending]) -> bool:
         """Put these inputs of one agent away if it is not defined any more; True when it is not."""
         if self._intake is None or inputs[0].submission.key.agent in self._roster:
@@ -439,7 +448,3 @@ class Runtime:
                     await self._models.prepare([static.model] if static.model is not False else [])
                 except ConfigError as error:  # the others can work
                     logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
-
-
-def _retention(settings: Settings) -> Retention:
-    return Retention(idle=settings.retain_idle, submissions=settings.retain_submissions)

@@ -11,6 +11,7 @@ from flue_actors.actors.address import Address, DropReason, Kind
 from flue_actors.actors.blocking import BlockingPool
 from flue_actors.actors.core import Core
 from flue_actors.actors.dead_letters import DeadLetters
+from flue_actors.actors.directory import is_idle
 from flue_actors.actors.guardian import Guardian
 from flue_actors.actors.limits import ActorLimits
 from flue_actors.actors.ref import ActorRef
@@ -123,6 +124,14 @@ class ActorSystem:
         if kind not in self._core.kinds:
             raise ConfigError(f'No actor kind "{kind}" is registered.')
         return self._core.ref(Address(kind, id))
+
+    def evict(self, kind: str, id: str) -> bool:
+        """Have an idle actor leave memory now, as one too many would; False when it is not there, or not idle."""
+        activation = self._core.directory.entries.get(Address(kind, id))
+        if activation is None or not is_idle(activation):
+            return False
+        activation.leave("evicted")
+        return True
 
     def snapshot(self) -> SystemSnapshot:
         """The whole system as it is now. Walks every actor in memory."""
