@@ -3,16 +3,25 @@
 A protocol, because the same calls work in process (`Runtime.ref`) and, later, over HTTP: code moves unchanged.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from flue_actors.conversation.approval import Verdict
+from flue_actors.definition.attaching import File, Image
 from flue_actors.definition.guards import Principal
-from flue_actors.events import Event, PromptResult, PublicError
+from flue_actors.definition.limits import Limits
+from flue_actors.definition.tools import Tool
+from flue_actors.events import Event, ModelName, PromptResult, PublicError
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
-from flue_actors.messages import Message
+from flue_actors.messages import Message, Usage
+from flue_actors.models.protocol import ThinkingLevel
 from flue_actors.observing import Subscription
+from flue_actors.storage import Attachment
+
+R = TypeVar("R")
 
 IfBusy = Literal["queue", "reject", "interrupt", "steer", "merge", "supersede"]
 """What becomes of a message to an instance that has work:
@@ -44,9 +53,11 @@ class RunningSubmission(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an instance does right now. ``queued`` counts accepted inputs that have not started."""
+    """What an instance does right now. ``queued`` counts accepted inputs that have not started, or wait for a decision.
 
-    state: Literal["idle", "running", "queued"]
+    ``waiting``: nothing runs, and one of them waits for somebody's decision."""
+
+    state: Literal["idle", "running", "queued", "waiting"]
     running: tuple[RunningSubmission, ...]
     queued: int
 
@@ -87,6 +98,83 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     submission_id: str | None = None
 
 
+class StructuredResult(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """What a prompt with ``result=`` answers.
+
+    Attributes:
+        data: The result, as the type that was asked for (as JSON says it, where that was a schema).
+        usage, total_usage: As in `PromptResult`.
+    """
+
+    data: R
+    usage: Usage
+    model: ModelName
+    total_usage: Usage | UnsetType = UNSET
+
+
+class ShellResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command came to. Its output is bounded: of a flood the last part is kept."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+class ApprovalInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A tool call that waits for somebody's decision. Times are ISO timestamps.
+
+    Attributes:
+        id: What it is decided by. Of a call of a subagent it is not the call's id alone.
+        session: The conversation it is a part of, a subagent's own if it is one's.
+    """
+
+    id: str
+    submission_id: str
+    session: str
+    tool_name: str
+    tool_call_id: str
+    args: dict[str, Any]
+    requested_at: str
+    expires_at: str
+
+
+class Sent(TypedDict, total=False):
+    """How anything is sent.
+
+    Attributes:
+        if_busy: See `IfBusy`.
+        principal: Who sends it.
+        idempotency_key: Your own name for it (1 to 256 characters). Sent again with the same key, it is accepted once,
+            and whoever sends it waits for that one's outcome.
+    """
+
+    if_busy: IfBusy
+    principal: Principal | None
+    idempotency_key: str | None
+
+
+class Prompted(Sent, total=False):
+    """What holds for one prompt only, instead of what the agent's definition says.
+
+    Attributes:
+        model: ``"provider/model"``.
+        limits: The caps that it names; the others stay the agent's.
+        tools: In addition to the agent's. They live in this process: after a restart the model is told that they are gone.
+    """
+
+    model: str | None
+    thinking_level: ThinkingLevel | None
+    limits: Limits | None
+    tools: Sequence[Tool]
+
+
+class Illustrated(Prompted, total=False):
+    """What goes along with a message: pictures and files."""
+
+    images: Sequence[Image]
+    files: Sequence[File]
+
+
 class Submitted(Protocol):
     """An accepted input: it is on disk, and it will reach exactly one outcome whoever still watches."""
 
@@ -124,19 +212,20 @@ class Submitted(Protocol):
 class SessionRef(Protocol):
     """One named conversation of an instance."""
 
+    @overload
+    async def prompt(self, message: str, *, result: None = None, **how: Unpack[Illustrated]) -> PromptResult: ...
+    @overload
+    async def prompt(self, message: str, *, result: type[R], **how: Unpack[Illustrated]) -> StructuredResult[R]: ...
+    @overload
     async def prompt(
-        self,
-        message: str,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-    ) -> PromptResult:
+        self, message: str, *, result: Mapping[str, Any], **how: Unpack[Illustrated]
+    ) -> StructuredResult[Any]: ...
+    async def prompt(self, message: str, *, result: Any = None, **how: Unpack[Illustrated]) -> Any:
         """Send a message and wait for the answer.
 
         Args:
-            idempotency_key: Your own name for this message (1 to 256 characters). Sent again with the same key, it is
-                accepted once, and this waits for that one's outcome.
+            result: The shape of the answer that is wanted instead of text: a msgspec Struct, dataclass, TypedDict, pydantic
+                model, or a JSON schema.
 
         Raises:
             InvalidRequestError: The message is blank or not valid Unicode, or the key is impossible.
@@ -146,27 +235,64 @@ class SessionRef(Protocol):
         """
         ...
 
-    def stream(
-        self,
-        message: str,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-    ) -> AsyncIterator[Event]:
+    def stream(self, message: str, **how: Unpack[Illustrated]) -> AsyncIterator[Event]:
         """Send a message and watch it: every event until ``idle`` or ``error``. Errors as `prompt` before the first."""
         ...
 
     async def submit(
-        self,
-        message: str,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-        watch: bool = False,
+        self, message: str, *, watch: bool = False, result: Any = None, **how: Unpack[Illustrated]
     ) -> Submitted:
         """Send a message; returns when it is durably accepted. Errors as `prompt`, without TurnError."""
+        ...
+
+    @overload
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: None = None, **how: Unpack[Prompted]
+    ) -> PromptResult: ...
+    @overload
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: type[R], **how: Unpack[Prompted]
+    ) -> StructuredResult[R]: ...
+    @overload
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: Mapping[str, Any], **how: Unpack[Prompted]
+    ) -> StructuredResult[Any]: ...
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: Any = None, **how: Unpack[Prompted]
+    ) -> Any:
+        """Have the agent use one of its skills, and wait for the answer. ``args``: what to work on. Errors as `prompt`.
+
+        Raises:
+            SkillNotFoundError: It has no skill of this name.
+        """
+        ...
+
+    async def task(
+        self, prompt: str, *, agent: str | None = None, cwd: str | None = None, **how: Unpack[Sent]
+    ) -> PromptResult:
+        """Give a task to one of the agent's subagents, past its model, and wait for the answer. Errors as `prompt`.
+
+        Args:
+            agent: The subagent's name; None = the only one.
+            cwd: Where in the sandbox it works.
+
+        Raises:
+            SubagentNotFoundError: It has no subagent of this name.
+        """
+        ...
+
+    async def shell(
+        self, command: str, *, cwd: str | None = None, timeout: float | None = None, **how: Unpack[Sent]
+    ) -> ShellResult:
+        """Run a command in the agent's sandbox; the conversation remembers it. Errors as `prompt`.
+
+        Raises:
+            SandboxMissingError: The agent has no sandbox.
+        """
+        ...
+
+    async def compact(self, instructions: str | None = None, **how: Unpack[Sent]) -> bool:
+        """Replace older messages by a summary now; False when there was nothing to summarise. Errors as `prompt`."""
         ...
 
     async def dispatch(
@@ -245,6 +371,38 @@ class AgentRef(SessionRef, Protocol):
         Raises:
             SubmissionNotFoundError: As `submission`.
             TurnError: It was settled ``failed`` or ``aborted``.
+        """
+        ...
+
+    async def approvals(self) -> list[ApprovalInfo]:
+        """Its tool calls that wait for somebody's decision, oldest first."""
+        ...
+
+    async def decide(
+        self,
+        approval_id: str,
+        verdict: Verdict,
+        *,
+        principal: Principal | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Decide on a tool call. Deciding the same twice is fine.
+
+        Args:
+            principal: Who decides; the subject is recorded.
+            reason: Told to the model when it is denied.
+
+        Raises:
+            ApprovalNotFoundError: No call waits under this id.
+            ApprovalDecidedError: It was decided otherwise before.
+        """
+        ...
+
+    async def attachment(self, id: str) -> Attachment:
+        """A picture or file of its conversations, by the ``attachment`` of the message's content.
+
+        Raises:
+            AttachmentNotFoundError: It has none of this id.
         """
         ...
 

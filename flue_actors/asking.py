@@ -21,7 +21,7 @@ from flue_actors.conversation.compaction import (
 )
 from flue_actors.conversation.compaction_request import SummaryRequest
 from flue_actors.conversation.entries import CompactionBody, compaction_entry
-from flue_actors.conversation.outcome import add_usage
+from flue_actors.conversation.outcome import ZERO, add_usage
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import ContextOverflowError, ModelError
@@ -128,14 +128,12 @@ class History:
         self, planned: CompactionPlan, reason: CompactionReason, started: float
     ) -> CompactionBody | None:
         resolved = self._services.models.resolve(self._agent.compaction.model or self._model())
-        writing = [self._write(each) for each in planned.requests]
-        try:
-            replies = await asyncio.gather(*writing)
-        except ModelError as error:
-            logger.warning("no summary of %s came about: %s", self._writer.session.key, error.dev or error)
-            return None
-        usage = functools.reduce(add_usage, [reply.message.usage for reply in replies])
+        answers = await asyncio.gather(*[self._write(each) for each in planned.requests])
+        replies = [answer for answer in answers if answer is not None]
+        usage = functools.reduce(add_usage, [reply.message.usage for reply in replies], ZERO)
         self._budget.count_below(usage)
+        if len(replies) < len(planned.requests):
+            return None
         return conclude(
             planned,
             [text_of(reply.message) for reply in replies],
@@ -146,22 +144,26 @@ class History:
             timestamp=self._services.clock.now_ms(),
         )
 
-    async def _write(self, asked: SummaryRequest) -> Reply:
+    async def _write(self, asked: SummaryRequest) -> Reply | None:
+        """The reply; None when the model failed."""
         resolved = self._services.models.resolve(self._agent.compaction.model or self._model())
         emitter = self._writer.emitter.of_summary()
         call = ModelCall(
             self._services, resolved, emitter, "", journal=lambda _place, _text: None, purpose=asked.purpose
         )
         message = UserMessage(content=(TextContent(text=asked.text),), timestamp=self._services.clock.now_ms())
-        reply = await call.perform(
-            ModelRequest(
-                model=resolved.model,
-                messages=(message,),
-                instructions=asked.instructions,
-                thinking="high" if resolved.info.thinking != "none" else "off",
-                max_tokens=asked.max_tokens,
-            )
+        request = ModelRequest(
+            model=resolved.model,
+            messages=(message,),
+            instructions=asked.instructions,
+            thinking="high" if resolved.info.thinking != "none" else "off",
+            max_tokens=asked.max_tokens,
         )
+        try:
+            reply = await call.perform(request)
+        except ModelError as error:
+            logger.warning("no summary of %s came about: %s", self._writer.session.key, error.dev or error)
+            return None
         ended = asyncio.get_running_loop().time()
         emitter.emit(events.Turn, **turn_account(reply.message, reply.started, ended, asked.purpose), is_error=False)
         return reply

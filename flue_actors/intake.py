@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from flue_actors.actors import ActorSystem
 from flue_actors.admission import Admission, Admitted, Sending
 from flue_actors.agent_ref import SubmissionInfo
+from flue_actors.approvals import Approvals
 from flue_actors.delivery import Delivery
 from flue_actors.ids import AgentKey
 from flue_actors.inputs import Input
@@ -14,7 +15,7 @@ from flue_actors.removal import Removal
 from flue_actors.retention import Retention, Sweeper
 from flue_actors.roster import Roster
 from flue_actors.services import Services
-from flue_actors.settling import keep_for_its_agent
+from flue_actors.settling import keep_for_its_agent, keep_for_next_start
 from flue_actors.storage import Rename, Submission
 from flue_actors.submissions import LiveInstances, Pending
 
@@ -23,6 +24,9 @@ logger = logging.getLogger("flue_actors.runtime")
 
 class Intake:
     """Of one runtime, from its start to its stop.
+
+    Attributes:
+        approvals: Decisions on tool calls.
 
     Args:
         roster: The agents there are now.
@@ -38,9 +42,11 @@ class Intake:
     ) -> None:
         self._services = services
         self._roster = roster
+        self._instances = instances
         self._parked: dict[str, list[Submission]] = {}  # by agents that are not there
         self._delivery = Delivery(services, system)
         self._admission = Admission(services, instances, self._delivery.deliver, self._delivery.stop)
+        self.approvals = Approvals(services, instances, self._delivery.release)
         self._removal = Removal(services, instances, self._admission, self._delivery)
         self._sweeper = Sweeper(retention, services, live=instances.get, erase=self._removal.erase)
 
@@ -76,6 +82,10 @@ class Intake:
 
     def suspended(self, pending: Pending) -> None:
         """It waits for somebody's decision."""
+        if self._services.stopping():
+            keep_for_next_start(self._services, pending)
+        else:
+            self.approvals.wait(pending)
 
     async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `Admission.admit`."""
@@ -96,17 +106,25 @@ class Intake:
     def close(self) -> None:
         """The runtime stops: what has not begun is left to the next start."""
         self._delivery.close()
+        for pending in self._instances.left_alone():
+            keep_for_next_start(self._services, pending)
 
     async def end(self) -> None:
         """Return when nothing is swept any more."""
         await self._sweeper.stop()
+        await self.approvals.stop()
 
     def _take_up(self, left: Sequence[Submission]) -> None:
         """In the order of acceptance."""
         roster, here = self._roster(), list[Pending]()
         for submission in sorted(left, key=lambda each: each.attempt == 0):  # what was begun holds its session
             if submission.key.agent in roster:
-                here.append(self._admission.resume(submission))
+                pending = self._admission.resume(submission)
+                if submission.status == "waiting" and submission.abort is None:
+                    self.approvals.wait(pending)
+                else:
+                    pending.suspended = False
+                    here.append(pending)
             else:
                 self._parked.setdefault(submission.key.agent, []).append(submission)
         for agent, parked in self._parked.items():

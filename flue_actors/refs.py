@@ -3,29 +3,59 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
+
+import msgspec
 
 from flue_actors.admission import Admitted, Sending
 from flue_actors.agent_ref import (
+    ApprovalInfo,
     DispatchReceipt,
     HistoryEntry,
     IfBusy,
+    Illustrated,
     InstanceStatus,
+    Prompted,
     RunningSubmission,
+    Sent,
     SessionInfo,
+    ShellResult,
+    StructuredResult,
     SubmissionInfo,
     Submitted,
 )
+from flue_actors.approvals import Approvals
+from flue_actors.attachments import attachment_of
 from flue_actors.clock import iso
+from flue_actors.conversation.approval import Verdict
 from flue_actors.conversation.entries import MessageBody, is_message, is_private, read_message
+from flue_actors.definition.attaching import MOST
+from flue_actors.definition.fields import check_call
 from flue_actors.definition.guards import Principal
-from flue_actors.errors import InvalidRequestError, ReaderTooSlowError, SubmissionNotFoundError
+from flue_actors.definition.results import ResultShape
+from flue_actors.errors import (
+    AttachmentNotFoundError,
+    InvalidRequestError,
+    ReaderTooSlowError,
+    ResultUnavailableError,
+    SubmissionNotFoundError,
+    ToolArgumentsError,
+)
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
-from flue_actors.inputs import DispatchInput, Input, PromptInput
+from flue_actors.inputs import (
+    CallOptions,
+    CompactInput,
+    DispatchInput,
+    Input,
+    PromptInput,
+    ShellInput,
+    SkillInput,
+    TaskInput,
+)
 from flue_actors.places import Place
 from flue_actors.receipts import away, info, kept, result_of
-from flue_actors.storage import Entry, Store, Submission
+from flue_actors.storage import Attachment, Entry, Store, Submission
 from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import LiveInstance, Pending
 
@@ -51,6 +81,11 @@ class RefHost(Protocol):
         ...
 
     @property
+    def approvals(self) -> Approvals:
+        """Decisions on tool calls. Raises NotStartedError, DrainingError."""
+        ...
+
+    @property
     def draining(self) -> bool:
         """True from the beginning of the runtime's stop on."""
         ...
@@ -64,6 +99,38 @@ class RefHost(Protocol):
         ...
 
 
+def _options(key: AgentKey, result: Any, how: Prompted, *, watch: bool = False) -> tuple[CallOptions, Sending]:
+    """What a prompt says of itself, apart from its message."""
+    shape = None if result is None else ResultShape[Any](result)
+    call = CallOptions(
+        model=how.get("model"),
+        thinking_level=how.get("thinking_level"),
+        limits=how.get("limits"),
+        result=None if shape is None else shape.schema,
+    )
+    check_call(call.model, call.thinking_level, call.limits)
+    sending = Sending(
+        if_busy=how.get("if_busy", "queue"),
+        principal=how.get("principal"),
+        idempotency_key=how.get("idempotency_key"),
+        watch=watch,
+        tools=tuple(how.get("tools", ())),
+        shape=shape,
+    )
+    return call, sending
+
+
+def _answered(answer: PromptResult, result: Any) -> Any:
+    """The answer in the form that was asked for."""
+    if result is None:
+        return answer
+    try:
+        data = ResultShape[Any](result).convert(answer.data)
+    except ToolArgumentsError as error:
+        raise ResultUnavailableError(meta={"reason": error.message}) from error
+    return StructuredResult(data=data, usage=answer.usage, model=answer.model, total_usage=answer.total_usage)
+
+
 class LocalSessionRef:
     """One named conversation of an instance in this process. See `agent_ref.SessionRef`."""
 
@@ -74,34 +141,18 @@ class LocalSessionRef:
         self._name = name
         self.key = key
 
-    async def prompt(
-        self,
-        message: str,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-    ) -> PromptResult:
+    async def prompt(self, message: str, *, result: Any = None, **how: Unpack[Illustrated]) -> Any:
         """Send a message and wait for the answer."""
-        submitted = await self.submit(message, if_busy=if_busy, principal=principal, idempotency_key=idempotency_key)
-        return await submitted.result()
+        submitted = await self.submit(message, result=result, **how)
+        return _answered(await submitted.result(), result)
 
-    async def stream(
-        self,
-        message: str,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-    ) -> AsyncIterator[Event]:
+    async def stream(self, message: str, **how: Unpack[Illustrated]) -> AsyncIterator[Event]:
         """Send a message and watch it: every event until ``idle`` or ``error``.
 
         Raises:
             ReaderTooSlowError: Events were lost, because they were not taken in time; the work goes on.
         """
-        submitted = await self.submit(
-            message, if_busy=if_busy, principal=principal, idempotency_key=idempotency_key, watch=True
-        )
+        submitted = await self.submit(message, watch=True, **how)
         with submitted.feed as feed:
             async for batch in feed.batches():
                 for event in batch:
@@ -110,17 +161,49 @@ class LocalSessionRef:
                 raise ReaderTooSlowError
 
     async def submit(
-        self,
-        message: str,
-        *,
-        if_busy: IfBusy = "queue",
-        principal: Principal | None = None,
-        idempotency_key: str | None = None,
-        watch: bool = False,
+        self, message: str, *, watch: bool = False, result: Any = None, **how: Unpack[Illustrated]
     ) -> Admitted:
         """Send a message; returns when it is durably accepted."""
-        how = Sending(if_busy=if_busy, principal=principal, idempotency_key=idempotency_key, watch=watch)
-        return await self._host.admit(self.key, self._name, PromptInput(message), how)
+        images, files = how.pop("images", ()), how.pop("files", ())
+        if len(images) + len(files) > MOST:
+            raise InvalidRequestError(f"A message brings at most {MOST} images and files.")
+        call, sending = _options(self.key, result, how, watch=watch)
+        attachments = tuple([attachment_of(self.key, each) for each in (*images, *files)])
+        given = PromptInput(
+            message,
+            images=tuple([each.content for each in images]),
+            files=tuple([each.content for each in files]),
+            call=call,
+        )
+        sending = msgspec.structs.replace(sending, attachments=attachments) if attachments else sending
+        return await self._host.admit(self.key, self._name, given, sending)
+
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: Any = None, **how: Unpack[Prompted]
+    ) -> Any:
+        """Have the agent use one of its skills, and wait for the answer."""
+        call, sending = _options(self.key, result, how)
+        return _answered(await self._send(SkillInput(name, args=args, call=call), sending), result)
+
+    async def task(
+        self, prompt: str, *, agent: str | None = None, cwd: str | None = None, **how: Unpack[Sent]
+    ) -> PromptResult:
+        """Give a task to one of the agent's subagents, past its model, and wait for the answer."""
+        return await self._send(TaskInput(prompt, agent=agent, cwd=cwd), Sending(**how))
+
+    async def shell(
+        self, command: str, *, cwd: str | None = None, timeout: float | None = None, **how: Unpack[Sent]
+    ) -> ShellResult:
+        """Run a command in the agent's sandbox; the conversation remembers it."""
+        done = (await self._send(ShellInput(command, cwd=cwd, timeout=timeout), Sending(**how))).data
+        return ShellResult(stdout=done["stdout"], stderr=done["stderr"], exit_code=done["exitCode"])
+
+    async def compact(self, instructions: str | None = None, **how: Unpack[Sent]) -> bool:
+        """Replace older messages by a summary now; False when there was nothing to summarise."""
+        return bool((await self._send(CompactInput(instructions), Sending(**how))).data["compacted"])
+
+    async def _send(self, given: Input, how: Sending) -> PromptResult:
+        return await (await self._host.admit(self.key, self._name, given, how)).result()
 
     async def dispatch(
         self,
@@ -196,13 +279,31 @@ class LocalAgentRef(LocalSessionRef):
         if live is None:
             return InstanceStatus(state="idle", running=(), queued=0)
         running = tuple([_running(pending) for pending in live.running])
-        return InstanceStatus(
-            state="running" if running else "queued", running=running, queued=live.pending - len(running)
-        )
+        waits = any(each.suspended for each in live.unsettled.values())
+        state = "running" if running else "waiting" if waits else "queued"
+        return InstanceStatus(state=state, running=running, queued=live.pending - len(running))
 
     async def abort(self, *, reason: str = "aborted") -> int:
         """Abort everything the instance runs and has waiting; returns how many inputs that are."""
         return await self._abort(None, reason)
+
+    async def approvals(self) -> list[ApprovalInfo]:
+        """Its tool calls that wait for somebody's decision, oldest first."""
+        return await self._host.approvals.of(self.key)
+
+    async def decide(
+        self, approval_id: str, verdict: Verdict, *, principal: Principal | None = None, reason: str | None = None
+    ) -> None:
+        """Decide on a tool call."""
+        by = None if principal is None else principal.subject
+        await self._host.approvals.decide(self.key, approval_id, verdict, by=by, reason=reason)
+
+    async def attachment(self, id: str) -> Attachment:
+        """A picture or file of its conversations."""
+        found = await self._host.store.attachment(self.key, id)
+        if found is None:
+            raise AttachmentNotFoundError
+        return found
 
     async def abort_submission(self, submission_id: str, *, reason: str = "aborted") -> bool:
         """Abort one input; False when it is settled already.

@@ -19,6 +19,7 @@ from flue_actors.actors import ActorLimits, ActorSystem
 from flue_actors.admission import Admitted, Sending
 from flue_actors.agent_actor import AgentActor
 from flue_actors.agent_ref import DispatchReceipt, IfBusy, SubmissionInfo
+from flue_actors.approvals import Approvals
 from flue_actors.clock import Clock, SystemClock
 from flue_actors.definition.agent import AgentContext, CreatedAgent
 from flue_actors.definition.guards import Principal
@@ -360,6 +361,11 @@ class Runtime:
         """Have these aborted, also while the runtime drains; see `Delivery.abort`. Raises NotStartedError."""
         intake = self._intake if self.state == "draining" else None
         return await (intake or self._at_work()).abort(targets, reason)
+
+    @property
+    def approvals(self) -> Approvals:
+        """Decisions on tool calls. Raises NotStartedError, DrainingError."""
+        return self._at_work().approvals
 
     async def erase(self, key: AgentKey, session: str | None = None) -> None:
         """Remove a session or an instance; see `Removal.erase`. Raises NotStartedError, DrainingError."""

@@ -370,6 +370,11 @@ class LiveInstances:
         if self.pending == 0 and self._quiet is not None and not self._quiet.done():
             self._quiet.set_result(None)
 
+    def left_alone(self) -> list[Pending]:
+        """Every input that nobody works on until a decision is made."""
+        unsettled = [each for live in self._instances.values() for each in live.unsettled.values()]
+        return [each for each in unsettled if each.suspended or each.held]
+
     async def quiet(self) -> None:
         """Wait until nothing is under way. For one waiter."""
         while self.pending:

@@ -187,6 +187,15 @@ PROFILE_FIELDS: Final[Mapping[str, Check]] = {
     "compaction": _compaction,
 }
 
+
+
+def check_call(model: str | None, thinking_level: str | None, limits: Limits | None) -> None:
+    """Check what one input wants otherwise than its agent's definition says. Raises ConfigError."""
+    for name, value in (("model", model), ("thinking_level", thinking_level), ("limits", limits)):
+        if value is not None:
+            PROFILE_FIELDS[name](name, value)
+
+
 AGENT_FIELDS: Final[Mapping[str, Check]] = {"cwd": _nonblank, "sandbox": _sandbox, **PROFILE_FIELDS}
 """Fields of agents that profiles do not have, and those that both have."""
 
