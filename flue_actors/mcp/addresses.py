@@ -3,11 +3,7 @@
 import ipaddress
 from typing import Final
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
-_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 def is_public(text: str) -> bool:
@@ -19,23 +15,14 @@ def is_public(text: str) -> bool:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    carried = _carried(address) if isinstance(address, ipaddress.IPv6Address) else ()
-    return all(_is_global(each) for each in (address, *carried))
-
-
-def _is_global(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return True  # judged by what it carries
-        if address.is_site_local or address in _NAT64_LOCAL:
+        if address.is_site_local:
             return False
+        address = _carried(address) or address
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-def _carried(address: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
-    last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if address.ipv4_mapped is not None or address in _NAT64 or address in _COMPATIBLE:
-        return (last,)
-    if address.sixtofour is not None:
-        return (address.sixtofour,)
-    return address.teredo or ()
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

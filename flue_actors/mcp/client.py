@@ -80,8 +80,8 @@ async def _sse(target: Target, lost: Lost) -> AsyncGenerator[Any]:
         made.event_hooks = {"response": [refused]}
         return made
 
-    forward, inbound = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     async with sse_client(target.url, httpx_client_factory=client) as (stream, outbound):
+        forward, inbound = anyio.create_memory_object_stream[SessionMessage | Exception](0)
 
         async def watch() -> None:
             async with forward:
@@ -89,7 +89,7 @@ async def _sse(target: Target, lost: Lost) -> AsyncGenerator[Any]:
                     await forward.send(each)
             lost()
 
-        async with anyio.create_task_group() as group:
+        async with inbound, anyio.create_task_group() as group:
             group.start_soon(watch)
             yield inbound, outbound
             group.cancel_scope.cancel()

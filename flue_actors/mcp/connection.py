@@ -7,7 +7,7 @@ cancelling a caller cancels its request and nothing else.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from typing import Any, Final, Protocol, cast
@@ -136,25 +136,23 @@ def _seen(future: "asyncio.Future[tuple[Tool, ...]]") -> None:
 
 
 def _failure(target: Target, error: BaseException | None) -> FlueError:
-    causes = _leaves(error) if error is not None else []
-    for cause in causes:
-        if isinstance(cause, FlueError):
-            return cause
+    errors = list(_all(error)) if error is not None else []
+    for each in errors:
+        if isinstance(each, FlueError):
+            return each
+    causes = [f"{type(each).__name__}: {each}" for each in errors if not isinstance(each, BaseExceptionGroup)]
+    notes = [note for each in errors for note in getattr(each, "__notes__", ())]
     failure = UnavailableError(
         f'The MCP server "{target.name}" cannot be reached.',
         details="Try again later; if it stays so, ask the operator to look at the log.",
-        dev="\n".join([f"{type(each).__name__}: {each}" for each in causes] + _notes(error, *causes)),
+        dev="\n".join(dict.fromkeys([*causes, *notes])).strip(),
     )
     failure.__cause__ = error
     return failure
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
+def _all(error: BaseException) -> Iterator[BaseException]:
+    yield error
     if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for each in group.exceptions for leaf in _leaves(each)]
-    return [error]
-
-
-def _notes(*errors: BaseException | None) -> list[str]:
-    return list(dict.fromkeys([note for error in errors for note in getattr(error, "__notes__", ())]))
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _all(each)

@@ -58,15 +58,15 @@ async def stdio_transport(target: Target, lost: Callable[[], None]) -> AsyncGene
             group.start_soon(noise.drain, process)
             try:
                 yield inbound, outbound
-            except BaseException as error:
-                if tail := noise.tail():
-                    error.add_note(tail)
-                raise
             finally:
                 with anyio.CancelScope(shield=True):
                     inbound.close()
                     await _end(process)
+                    await noise.wait()
                 group.cancel_scope.cancel()
+    except BaseException as error:
+        error.add_note(noise.tail())  # why a server did not start is nowhere else
+        raise
     finally:
         _signal(process, signal.SIGKILL)
 
@@ -125,17 +125,21 @@ async def _write(process: Process, messages: MemoryObjectReceiveStream[SessionMe
 
 
 async def _end(process: Process) -> None:
-    """Ask it to end, then tell it to; until its whole group is gone."""
+    """Ask it to end; then tell it, and whatever it has started and left."""
     assert process.stdin is not None
     process.stdin.close()
-    for insisting in (None, signal.SIGTERM, signal.SIGKILL):
-        if insisting is not None:
-            _signal(process, insisting)
-        with anyio.move_on_after(GRACE):
-            while _signal(process, 0):  # noqa: ASYNC110 - the kernel tells nobody when a group is gone
-                await anyio.sleep(0.01)
-            await process.wait()
-            return
+    await _until(lambda: process.returncode is not None)
+    if _signal(process, signal.SIGTERM):
+        await _until(lambda: not _signal(process, 0))
+    if _signal(process, signal.SIGKILL):
+        await _until(lambda: process.returncode is not None)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    # Looked at, not waited for: the end of a process is told when its pipes are closed, which its children keep open.
+    with anyio.move_on_after(GRACE):
+        while not condition():
+            await anyio.sleep(0.01)
 
 
 def _signal(process: Process, number: int) -> bool:
@@ -153,16 +157,25 @@ class _Noise:
         self._name = name
         self._left = LOGGED
         self._last = b""
+        self._ended = anyio.Event()
 
     def tail(self) -> str:
+        """The last of it."""
         return self._last.decode(errors="replace").strip()
 
+    async def wait(self) -> None:
+        """Until all of it is read; children outside of the group may keep it open."""
+        with anyio.move_on_after(0.5):
+            await self._ended.wait()
+
     async def drain(self, process: Process) -> None:
+        """Read all of it."""
         assert process.stderr is not None
         while chunk := await process.stderr.read(8192):
             self._last = (self._last + chunk)[-2048:]
             if self._left > 0:
                 self._log(chunk[: self._left])
+        self._ended.set()
 
     def _log(self, chunk: bytes) -> None:
         self._left -= len(chunk)

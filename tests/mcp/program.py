@@ -120,7 +120,9 @@ async def list_tools(_, params):
     names = sorted(TOOLS)
     start = int(params.cursor) if params and params.cursor else 0
     page = [
-        types.Tool(name=name, title=f"The {name}", description=f"Does {name}.", input_schema=inputs, output_schema=outputs)
+        types.Tool(
+            name=name, title=f"The {name}", description=f"Does {name}.", input_schema=inputs, output_schema=outputs
+        )
         for name in names[start : start + 3]
         for _, inputs, outputs in [TOOLS[name]]
     ]
