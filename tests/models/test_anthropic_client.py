@@ -158,6 +158,7 @@ async def test_a_server_that_is_not_there_is_retryable() -> None:
 @pytest.mark.parametrize("fault", [Fault("silence"), Fault("slow", seconds=60)], ids=["silence", "slow first byte"])
 async def test_a_silent_stream_can_be_cancelled_and_is_closed(fault: Fault) -> None:
     async with anthropic_model() as (model, server):
+        await reply_of(model.client, asking("hi"))  # opens the SDK, which takes its time
         server.fail(fault)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):

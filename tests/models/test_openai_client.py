@@ -177,6 +177,7 @@ async def test_text_before_the_break_is_streamed() -> None:
 @pytest.mark.parametrize("fault", [Fault("silence"), Fault("slow", seconds=60)], ids=["silence", "slow first byte"])
 async def test_a_silent_stream_can_be_cancelled_and_is_closed(fault: Fault) -> None:
     async with chat_model() as (model, server):
+        await reply_of(model.client, asking("hi"))  # opens the SDK, which takes its time
         server.fail(fault)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -272,6 +273,16 @@ async def test_openai_itself_is_spoken_to_in_its_own_way(monkeypatch: pytest.Mon
         assert request.headers["authorization"] == "Bearer from-the-environment"
         assert request.body["max_completion_tokens"] == 50
         assert len(request.body["prompt_cache_key"]) == 32
+        await registry.aclose()
+
+
+async def test_openai_registered_anew_keeps_the_environments_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with completions_server(ChatSettings(own=True, api_key="from-the-environment")) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
+        registry = ModelRegistry()
+        registry.register_provider("openai", api="openai-completions", base_url=f"{server.url}/v1", max_tokens=50)
+        await reply_of(registry.resolve("openai/gpt-5.5").client, asking("hi"))
+        assert server.requests[0].body["max_completion_tokens"] == 50
         await registry.aclose()
 
 
