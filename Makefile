@@ -2,20 +2,23 @@
 #   make run      serve the example agents on http://127.0.0.1:3583
 #   make test     lint, types, import contracts, and every test
 #   make test-faults   the whole fault lab: 200 kills, 1,000 power losses, every crash point, ... (half an hour at most)
+#   make test-mcp      MCP tools against the npm package server-everything too (needs node, npm and the network)
 #   make bench    the benchmarks (python -m benchmarks list|run|compare)
 # Another interpreter: make PYTHON=python3.12 venv
 
 PYTHON ?= python3
 WORKERS ?= 2
 
+EVERYTHING ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flue-actors/server-everything
+
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help venv run test test-faults lint types bench clean
+.PHONY: help venv run test test-faults test-mcp lint types bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,6s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 venv: $(READY)
 
@@ -39,6 +42,11 @@ test: $(READY)
 
 test-faults: $(READY)
 	@FAULTS=whole $(BIN)/python -m pytest -q -n $(WORKERS) --durations=10 -o faulthandler_timeout=0 tests/faults
+
+test-mcp: $(READY)
+	@command -v npm >/dev/null || { echo "make test-mcp needs node and npm." >&2; exit 1; }
+	@npm install --silent --no-audit --no-fund --prefix '$(EVERYTHING)' @modelcontextprotocol/server-everything@2026.8.31
+	@MCP_EVERYTHING='$(EVERYTHING)' $(BIN)/python -m pytest -q -n $(WORKERS) tests/mcp
 
 lint: $(READY)
 	@$(BIN)/ruff check .

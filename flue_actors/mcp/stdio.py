@@ -136,9 +136,9 @@ async def _end(process: Process) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    # Looked at, not waited for: the end of a process is told when its pipes are closed, which its children keep open.
+    # asyncio tells of the end of a process when its pipes are closed, which its children may keep open.
     with anyio.move_on_after(GRACE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - and of the end of a group nobody tells
             await anyio.sleep(0.01)
 
 
