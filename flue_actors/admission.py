@@ -27,7 +27,7 @@ from flue_actors.errors import (
     SubmissionConflictError,
 )
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
-from flue_actors.inputs import DispatchInput, Input, encode_input
+from flue_actors.inputs import DetachedInput, DispatchInput, Input, encode_input
 from flue_actors.receipts import Settled, kept
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Committed, Op, PutAttachment, RequestAbort, Submission
@@ -92,7 +92,8 @@ class Admission:
                 Nothing was admitted.
         """
         check_instance_id(key.id)
-        check_session_name(session)
+        if not isinstance(given, DetachedInput):
+            check_session_name(session)
         payload = _payload(given)
         if how.idempotency_key is not None:
             _check_idempotency_key(how.idempotency_key)
@@ -183,7 +184,7 @@ class Admission:
         instance = self._instances.get(submission.key)
         if instance is None or how.if_busy not in {"interrupt", "supersede"}:
             return []
-        lane = instance.of(submission.session if how.lane else None)
+        lane = instance.lane(submission.session, by_session=how.lane)
         if how.if_busy == "supersede":
             return [each for each in lane if each.is_waiting]
         return [each for each in lane if each.has_begun and each.submission.host is None]

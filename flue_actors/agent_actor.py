@@ -27,7 +27,7 @@ from flue_actors.errors import (
     StoreError,
     TurnError,
 )
-from flue_actors.ids import AgentKey
+from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.instance import Instance
 from flue_actors.operation import Operation
 from flue_actors.reopening import patiently, reopen
@@ -93,10 +93,9 @@ class AgentActor(Actor):
         self._lanes = False
 
     def lane_of(self, message: Pending | Forget) -> Hashable | None:
-        """With ``concurrency="session"``, sessions run side by side."""
-        if not self._lanes:
-            return None
-        return message.session if isinstance(message, Forget) else message.submission.session
+        """With ``concurrency="session"``, sessions run side by side; a detached task runs beside them in any case."""
+        session = message.session if isinstance(message, Forget) else message.submission.session
+        return session if self._lanes or (session or "").startswith(TASK_PREFIX) else None
 
     def on_stop(self, reason: LeaveReason) -> Awaitable[None] | None:
         """Let go of the sandbox, if it was opened."""
@@ -118,7 +117,7 @@ class AgentActor(Actor):
         ):  # the one before it ended after the wish to stop, before its mailbox was shut
             keep_for_next_start(self._host.services, message)
             return
-        if message.instance.suspended_in(message.submission.session if self._lanes else None) not in (None, message):
+        if message.instance.suspended_in(message.submission.session, by_session=self._lanes) not in (None, message):
             message.held = True
             return
         self._host.enter()
@@ -241,7 +240,7 @@ class AgentActor(Actor):
         loop = asyncio.get_running_loop()
         latest = loop.time() + LONGEST_BURST * agent.debounce
         while True:
-            lane = pending.instance.of(pending.submission.session if self._lanes else None)
+            lane = pending.instance.lane(pending.submission.session, by_session=self._lanes)
             quiet_at = min(latest, max([each.arrived_at for each in lane]) + agent.debounce)
             if loop.time() >= quiet_at:
                 return

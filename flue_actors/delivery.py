@@ -10,7 +10,7 @@ from flue_actors.actors import ActorSystem
 from flue_actors.agent_actor import Forget
 from flue_actors.backlog import Backlog
 from flue_actors.errors import FlueError, InternalError, StoreUnavailableError, TurnError
-from flue_actors.ids import AgentKey
+from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.services import Services
 from flue_actors.settling import aborted, keep_for_next_start, settle_unworked
 from flue_actors.storage import RequestAbort
@@ -84,7 +84,8 @@ class Delivery:
         submission = pending.submission
         ask = self._system.ref(submission.key.agent, submission.key.id).ask
         # Nobody waits for what is dispatched: sent from inside a turn, it is no part of that turn. A prompt is.
-        alone = submission.kind == "dispatch" or pending.resumed
+        detached = submission.session.startswith(TASK_PREFIX)
+        alone = submission.kind == "dispatch" or detached or pending.resumed
         place = contextvars.Context() if alone else contextvars.copy_context()
         reply = place.run(ask, pending, message_id=submission.id)
         reply.future.add_done_callback(lambda reply: self._answered(pending, reply))

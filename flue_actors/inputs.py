@@ -76,7 +76,23 @@ class CompactInput(msgspec.Struct, frozen=True, tag_field="kind", tag="compact",
     instructions: str | None = None
 
 
-Input = PromptInput | DispatchInput | SkillInput | TaskInput | ShellInput | CompactInput
+class DetachedInput(msgspec.Struct, frozen=True, tag_field="kind", tag="detached"):
+    """A task that outlives the turn which gave it away. Its prompt stands in its session already.
+
+    Attributes:
+        path: The names of the subagents that lead to the one that does it, from the agent on.
+        cwd: Where in the sandbox it works.
+        reports_to: The session that is told what came of it.
+        task_id: Under which that session knows it.
+    """
+
+    path: tuple[str, ...]
+    cwd: str | None
+    reports_to: str
+    task_id: str
+
+
+Input = PromptInput | DispatchInput | SkillInput | TaskInput | ShellInput | CompactInput | DetachedInput
 encode_input = msgspec.json.Encoder().encode
 decode_input = msgspec.json.Decoder(Input).decode
 
@@ -86,7 +102,7 @@ def kind_of(given: Input) -> OperationKind:
     match given:
         case SkillInput():
             return "skill"
-        case TaskInput():
+        case TaskInput() | DetachedInput():
             return "task"
         case ShellInput():
             return "shell"

@@ -7,6 +7,7 @@ from flue_actors.actors import ActorSystem
 from flue_actors.admission import Admission, Admitted, Sending
 from flue_actors.agent_ref import SubmissionInfo
 from flue_actors.approvals import Approvals
+from flue_actors.definition.guards import Principal
 from flue_actors.delivery import Delivery
 from flue_actors.ids import AgentKey
 from flue_actors.inputs import Input
@@ -90,6 +91,12 @@ class Intake:
     async def admit(self, key: AgentKey, session: str, given: Input, how: Sending) -> Admitted:
         """Accept an input; see `Admission.admit`."""
         return await self._admission.admit(key, session, given, how)
+
+    async def send(
+        self, key: AgentKey, session: str, given: Input, principal: Principal | None, idempotency_key: str
+    ) -> None:
+        """Accept what running work hands over: a detached task, or what came of one."""
+        await self.admit(key, session, given, Sending(principal=principal, idempotency_key=idempotency_key))
 
     async def abort(self, targets: Sequence[Pending], reason: str) -> int:
         """Have these aborted; see `Delivery.abort`."""

@@ -19,6 +19,7 @@ from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import unknown_outcome
 from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
+from flue_actors.detached import report, subagent_at
 from flue_actors.direct import direct_tools, is_direct, run_direct
 from flue_actors.entry_writer import Added
 from flue_actors.errors import (
@@ -29,7 +30,7 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.events import PromptResult, PublicError
-from flue_actors.inputs import decode_input, kind_of
+from flue_actors.inputs import DetachedInput, decode_input, kind_of
 from flue_actors.instance import Instance
 from flue_actors.messages import Message, ToolCall
 from flue_actors.overriding import Overridden, overridden
@@ -101,6 +102,8 @@ class Operation:
             StoreError: A write was refused; the session in memory is no longer the stored one.
         """
         self._record.emitter.full = agent.public_events == "full"
+        if isinstance(self._given, DetachedInput):
+            agent = subagent_at(agent, self._given)
         chosen = overridden(self._services, self._pending, self._given, self._services.equipment.equip(agent))
         work = self._work = await self._make_work(chosen)
         again = await self._begin(work, chosen)
@@ -125,6 +128,7 @@ class Operation:
         """
         record, shown, outcome = self._record, PublicError.of(error), outcome_of(error)
         reason = events.OperationError(name=error.type, message=error.message)
+        await report(self._services, self._pending, self._given, f"It failed: {error.message}", is_error=True)
         left, signal = self._leave(error)
         body = record.settled_body(outcome=outcome, stop_reason=error.type, usage=self._usage.usage, error=reason)
         settled = record.settled(body)
@@ -188,6 +192,7 @@ class Operation:
             writer=self._record,
             budget=self._budget,
             workspace=instance.workspace(chosen.agent),
+            path=self._given.path if isinstance(self._given, DetachedInput) else (),
             state=instance.state,
             attachments=instance.attachments,
             principal=self._pending.principal,
@@ -282,6 +287,7 @@ class Operation:
         record, reply = self._record, ending.reply
         added = [record.add(ending.last, "model")] if reply is not None else []
         result = self._result(ending, work)
+        await report(self._services, self._pending, self._given, result.text)
         body = record.settled_body(outcome="completed", stop_reason=ending.stop_reason, usage=result.usage)
         settled = record.settled(body)
         await record.recording.conclude(

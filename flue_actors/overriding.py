@@ -63,7 +63,7 @@ class Overridden(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             case ShellInput():
                 return _user(f"Run this command:\n{given.command}", at)
             case _:
-                return None
+                return None  # a detached task's prompt stands in its session
 
     def _skill_text(self, given: SkillInput) -> str:
         from flue_actors.skills.activation import skill_message

@@ -36,7 +36,7 @@ class Party:
         host, found = self.host, list[Pending]()
         if len(host.instance.unsettled) == 1 or not _merges(host, agent):
             return found
-        lane = host.instance.of(host.submission.session if agent.concurrency == "session" else None)
+        lane = host.instance.lane(host.submission.session, by_session=agent.concurrency == "session")
         for each in lane[lane.index(host) + 1 :]:
             if each.submission.session != host.submission.session or not _merges(each, agent) or not each.is_waiting:
                 break

@@ -5,10 +5,9 @@ async with Runtime(agents={"joke-teller": agent}, store=sqlite("x.db")) as runti
 """
 
 import asyncio
-import logging
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Self, Unpack
 
@@ -31,6 +30,7 @@ from flue_actors.errors import ConfigError, DrainingError, NotStartedError
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.inputs import Input
 from flue_actors.intake import Intake, left_before
+from flue_actors.loading import load_models
 from flue_actors.memory import memory_store
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.registry import ConnectionOptions, ModelRegistry, Overrides, ProviderOptions
@@ -38,14 +38,12 @@ from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.refs import LocalAgentRef
 from flue_actors.retention import Retention
 from flue_actors.roster import Roster
-from flue_actors.services import Services
+from flue_actors.services import Sent, Services
 from flue_actors.snapshot import RuntimeSnapshot, State
 from flue_actors.storage import Store
 from flue_actors.streaming import SessionStream
 from flue_actors.submissions import LiveInstance, LiveInstances, Pending
 from flue_actors.watchdog import Watchdog
-
-logger = logging.getLogger("flue_actors.runtime")
 
 LOAD_PATIENCE: Final = 0.8
 """Seconds that a start waits for a model's SDK (it takes one to load): the first turn waits for what is left of it."""
@@ -164,7 +162,7 @@ class Runtime:
             raise
         self._watchdog.start()
         patient_until = asyncio.get_running_loop().time() + LOAD_PATIENCE
-        self._loading = loading = asyncio.ensure_future(self._load_models())
+        self._loading = loading = asyncio.ensure_future(load_models(self._models, self.agents))
         try:
             await self._system.start()
             left = await left_before(services, self._roster)
@@ -443,14 +441,10 @@ class Runtime:
             stopping=lambda: self.draining,
             shared_texts=set(),
             equipment=Equipment(),
+            send=self._send,
         )
 
-    async def _load_models(self) -> None:
-        """Load what the models known by now need: the first input would wait a second for it."""
-        for definition in self.agents:
-            static = definition.agent.static
-            if static is not None:
-                try:
-                    await self._models.prepare([static.model] if static.model is not False else [])
-                except ConfigError as error:  # the others can work
-                    logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
+    def _send(self, *given: Unpack[Sent]) -> Awaitable[None]:
+        """Also while the runtime drains: what running work hands over belongs to it."""
+        assert self._intake is not None
+        return self._intake.send(*given)

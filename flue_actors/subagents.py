@@ -23,8 +23,9 @@ from flue_actors.definition.resolving import ResolvedAgent, resolve_subagent
 from flue_actors.definition.tools import Delegated, ToolAnswer
 from flue_actors.emitting import TaskPlace
 from flue_actors.entry_writer import EntryWriter
-from flue_actors.errors import ActorError, DepthLimitError, ToolError, TurnError
+from flue_actors.errors import ActorError, CallerError, DepthLimitError, ToolError, TurnError, UnavailableError
 from flue_actors.ids import TASK_PREFIX
+from flue_actors.inputs import DetachedInput
 from flue_actors.messages import AssistantMessage, TextContent, Usage, UserMessage, text_of
 from flue_actors.recording import Recording
 from flue_actors.session import Session
@@ -71,6 +72,8 @@ class Subagents:
         place = TaskPlace(
             task_id, f"{TASK_PREFIX}{self._parent.writer.session.name}:{task_id}", self._parent.writer.session.name
         )
+        if given.detached:
+            return await self._detach(place, given)
         emitter, started = self._parent.writer.emitter, asyncio.get_running_loop().time()
         named: dict[str, Any] = {"task_id": task_id, "parent_session": place.parent_session}
         emitter.emit(events.TaskStart, prompt=given.prompt, agent=given.agent, cwd=given.cwd or UNSET, **named)
@@ -88,6 +91,29 @@ class Subagents:
                     **named,
                 )
         return _answer(place, given, outcome)
+
+    async def _detach(self, place: TaskPlace, given: Delegated) -> ToolAnswer:
+        """Have it worked on as an input of its own, whose prompt this attempt writes."""
+        place_of, writer = self._parent, self._parent.writer
+        services, key = place_of.services, writer.host.submission.key
+        if not await services.store.last_seq(key, place.session):
+            prompt = UserMessage(content=(TextContent(text=given.prompt),), timestamp=services.clock.now_ms())
+            entry = Session(key, place.session).add(prompt, "prompt", submission_id=writer.host.submission_id)
+            append = msgspec.structs.replace(writer.append(entry), session=place.session, parent=place.parent_session)
+            await writer.recording.commit(append)
+        task = DetachedInput(
+            path=(*place_of.path, given.agent),
+            cwd=place_of.workspace.cwd_with(given.cwd) if place_of.workspace is not None else None,
+            reports_to=place.parent_session,
+            task_id=place.task_id,
+        )
+        try:
+            await services.send(key, place.session, task, place_of.principal, place.task_id)
+        except (CallerError, UnavailableError) as error:
+            raise ToolError(f"The task was not taken: {error.message}") from error
+        text = "The task was begun. Its answer will come as a message of its own; go on without it."
+        details = {"taskId": place.task_id, "session": place.session, "agent": given.agent, "detached": True}
+        return ToolAnswer(text=text, details=details)
 
     async def _run(self, place: TaskPlace, profile: AgentProfile, given: Delegated) -> TaskOutcome:
         task = Task(self._parent, self._agent, place, profile, given)
@@ -149,6 +175,7 @@ class Task:
             attachments=parent.attachments,
             principal=parent.principal,
             task_id=place.task_id,
+            path=(*parent.path, str(self._profile.name)),
         )
         work = Work(below, agent, past, lambda place: Subagents(place, agent, spawn))
         return await self._finish(work, writer, budget)

@@ -14,7 +14,7 @@ from flue_actors.definition.results import ResultShape
 from flue_actors.definition.tools import Tool
 from flue_actors.errors import FlueError, SubmissionNotFoundError
 from flue_actors.events import PromptResult
-from flue_actors.ids import AgentKey
+from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.observing import Feed, Feeds, Subscription, watched
 from flue_actors.session import Session
 from flue_actors.storage import Submission
@@ -304,9 +304,20 @@ class LiveInstance:
         """Inputs of one session under way."""
         return self._sessions.get(session, 0)
 
-    def suspended_in(self, session: str | None) -> "Pending | None":
+    def lane(self, session: str, *, by_session: bool) -> "list[Pending]":
+        """Those that are worked on one after the other with an input in this session, in the order of acceptance.
+
+        Args:
+            by_session: The agent has ``concurrency="session"``. A detached task has its session to itself in any case.
+        """
+        if by_session or session.startswith(TASK_PREFIX):
+            return self.of(session)
+        return [each for each in self.unsettled.values() if not each.submission.session.startswith(TASK_PREFIX)]
+
+    def suspended_in(self, session: str, *, by_session: bool) -> "Pending | None":
         """The input in that lane that waits for a decision, if one does."""
-        return next((each for each in self.of(session) if each.suspended and each.host is None), None)
+        lane = self.lane(session, by_session=by_session)
+        return next((each for each in lane if each.suspended and each.host is None), None)
 
     def of(self, session: str | None) -> "list[Pending]":
         """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""

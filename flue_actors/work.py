@@ -46,6 +46,7 @@ class WorkPlace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     Attributes:
         task_id: Whose work it is, if a task's.
+        path: The names of the subagents that lead to it.
         journal: Keeps pieces of a long reply; a task's are not kept: its last reply is asked for again.
         background: It may wait until nobody else wants the model.
         boundary: Called where everything is recorded and the model is asked next.
@@ -59,6 +60,7 @@ class WorkPlace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     attachments: Attachments
     principal: Principal | None
     task_id: str | None = None
+    path: tuple[str, ...] = ()
     journal: Journal | None = None
     background: bool = False
     boundary: Callable[[], None] | None = None

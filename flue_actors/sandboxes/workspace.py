@@ -45,6 +45,10 @@ class Workspace:
         other._cwd = posixpath.join(self._cwd, cwd) if self._cwd is not None else cwd
         return other
 
+    def cwd_with(self, cwd: str | None) -> str | None:
+        """What a workspace of the same sandbox has to be rooted at, to work at ``cwd`` as seen from this one."""
+        return cwd if self._cwd is None or cwd is None else posixpath.join(self._cwd, cwd)
+
     def locked(self, path: str) -> AbstractAsyncContextManager[object]:
         """Holds other edits of the same file back. Open the sandbox first: before that, relative paths are not known."""
         return self._shared.lock(self._at(path))

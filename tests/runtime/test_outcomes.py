@@ -172,6 +172,10 @@ def submission(id: str) -> Submission:
     )
 
 
+async def refuse(*_: object) -> None:
+    raise AssertionError
+
+
 async def services_of(store: Store) -> Services:
     return Services(
         store=store,
@@ -186,6 +190,7 @@ async def services_of(store: Store) -> Services:
         stopping=lambda: False,
         shared_texts=set(),
         equipment=Equipment(),
+        send=refuse,
     )
 
 
