@@ -150,6 +150,19 @@ def test_calls_without_an_index_of_their_own_are_told_apart_by_id(index: dict[st
     assert done_of(events).stop_reason == "toolUse"
 
 
+def test_arguments_may_be_an_object_at_once() -> None:
+    part = {"index": 0, "id": "a", "function": {"name": "add", "arguments": {"x": 1}}}
+    (call,) = done_of(_decode([_chunk(tool_calls=[part]), _chunk("tool_calls"), DONE])).content
+    assert call == ToolCall(id="a", name="add", arguments={"x": 1})
+
+
+def test_counts_in_floats_and_an_index_of_null_are_read() -> None:
+    usage = {"prompt_tokens": 12.0, "completion_tokens": "3"}
+    chunk = frame({"choices": [{"index": None, "delta": {"content": "hi"}, "finish_reason": "stop"}], "usage": usage})
+    done = done_of(_decode([chunk, DONE]))
+    assert (done.content, done.usage.total_tokens) == ((TextContent(text="hi"),), 15)
+
+
 def test_a_name_and_id_that_are_repeated_are_said_once() -> None:
     part = {"index": 0, "id": "a", "function": {"name": "add", "arguments": ""}}
     (call,) = done_of(

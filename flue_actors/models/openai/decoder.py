@@ -4,6 +4,7 @@ Only the fields we use are decoded (msgspec). Servers of this kind differ, so th
 
 * the stream ends with ``[DONE]`` or with the response; whole it is once a finish reason was seen;
 * a call's parts are told apart by index; without one, or where every call has the same, by a new id with a name;
+* a call's arguments are text in pieces, or an object at once;
 * reasoning comes in one of `REASONING_FIELDS`, usage in any chunk, an error as an object or as words.
 """
 
@@ -42,7 +43,7 @@ _ERROR_STATUS: Final = {
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class _CallDelta(msgspec.Struct):
@@ -61,7 +62,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
+    index: int | None = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
 
@@ -102,7 +103,7 @@ class _Block(msgspec.Struct):
 
 # msgspec has an exception of its own for each: bad JSON, bad UTF-8, nesting deeper than the interpreter's stack.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_decode = msgspec.json.Decoder(_Chunk).decode
+_decode = msgspec.json.Decoder(_Chunk, strict=False).decode  # some count in floats, or in words
 _decode_arguments = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -170,7 +171,7 @@ class ChatDecoder:
         if chunk.usage is not None:
             self._usage = chunk.usage
         for choice in chunk.choices or ():
-            if choice.index == 0:
+            if not choice.index:
                 self._grow(choice.delta or _Delta())
                 self._finish_reason = choice.finish_reason or self._finish_reason
 
@@ -209,7 +210,9 @@ class ChatDecoder:
         call = self._call_of(part, function)
         call.id = call.id or part.id or ""
         call.name = call.name or function.name or ""
-        if function.arguments:
+        if isinstance(function.arguments, dict):
+            call.arguments.append(msgspec.json.encode(function.arguments).decode())
+        elif function.arguments:
             call.arguments.append(function.arguments)
 
     def _call_of(self, part: _CallDelta, function: _Function) -> _Call:
