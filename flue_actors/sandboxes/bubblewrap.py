@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import stat
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -24,6 +25,10 @@ _ETC = (
     *("ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki/tls/certs", "pki/ca-trust/extracted"),
 )
 _ETC_OF_NETWORK = ("resolv.conf", "hosts", "nsswitch.conf")
+
+# Outside, variables travel under names that mean nothing: LD_PRELOAD is for the command, not for bwrap and the supervisor.
+_CARRIED = "SANDBOX_ENV_"
+_UNPACK = f'for variable in "${{!{_CARRIED}@}}"; do export "${{!variable}}"; unset "$variable"; done'
 
 _OPEN_FILES: Final = 1_024
 _CPU_SECONDS: Final = 3_600  # of one process; what spins for ever ends even where no timeout is set
@@ -68,6 +73,11 @@ def furnish(scratch: str, owner: tuple[int, int] | None) -> None:
             os.chown(folder, *owner)
     _write(scratch, "passwd", f"agent:x:{USER}:{USER}::{WORKSPACE}:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n")
     _write(scratch, "group", f"agent:x:{USER}:\nnogroup:x:65534:\n")
+
+
+def carried(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment for ``bwrap``, out of which the command gets ``env``."""
+    return {f"{_CARRIED}{number}": f"{name}={value}" for number, (name, value) in enumerate(env.items())}
 
 
 def bwrap_argv(box: Box, command: str, cwd: str) -> tuple[str, ...]:
@@ -133,7 +143,7 @@ def _limited(limits: Limits) -> tuple[str, ...]:
     )
     words = [f"ulimit {flag} {_allowed(kind, wanted) // unit}" for flag, kind, wanted, unit in settings]
     shell = bash()
-    return (*shell, " && ".join((*words, f'exec {" ".join(shell)} "$0"')))
+    return (*shell, " && ".join((*words, _UNPACK, f'exec {" ".join(shell)} "$0"')))
 
 
 def _allowed(kind: int, wanted: int) -> int:

@@ -1,5 +1,6 @@
 """A sandbox whose files are a folder of the host and whose commands are the host's processes: `local` and `isolated`."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from flue_actors.sandboxes.confined import ConfinedFiles
@@ -90,4 +91,4 @@ class HostSandbox:
         await self._processes.close()
         release, self._release = self._release, None
         if release is not None:
-            release()
+            await asyncio.to_thread(release)

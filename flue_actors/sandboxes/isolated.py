@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from flue_actors.errors import ConfigError, SandboxError
-from flue_actors.sandboxes.bubblewrap import WORKSPACE, Box, Limits, bwrap_argv, furnish
+from flue_actors.sandboxes.bubblewrap import WORKSPACE, Box, Limits, bwrap_argv, carried, furnish
 from flue_actors.sandboxes.confined import ConfinedFiles
 from flue_actors.sandboxes.folders import (
     discard,
@@ -68,19 +68,18 @@ class IsolatedSandboxes(msgspec.Struct, frozen=True, kw_only=True):
     def _make(self, context: SandboxContext) -> HostSandbox:
         owner = unprivileged() if self.workspace is None else owner_of(self.workspace)
         scratch = temporary(owner)
-        furnish(scratch, owner)
-        if self.workspace is not None:
-            workspace = self.workspace
-        else:
-            home = instance_folder(self.root, context.key) if self.root is not None else Path(scratch, "workspace")
-            make_private(home, owner)
-            workspace = str(home)
+        try:
+            furnish(scratch, owner)
+            workspace = self._workspace(context, scratch, owner)
+        except BaseException:
+            discard(scratch)
+            raise
         box = Box(
             workspace=workspace, scratch=scratch, network=self.network, read_only=self.read_only, limits=self.limits
         )
 
         def prepare(command: str, cwd: str, env: Mapping[str, str]) -> Launch:
-            return Launch(argv=bwrap_argv(box, command, cwd), cwd="/", env=env, user=owner)
+            return Launch(argv=bwrap_argv(box, command, cwd), cwd="/", env=carried(env), user=owner)
 
         return HostSandbox(
             ConfinedFiles(workspace, shown=WORKSPACE, owner=owner),
@@ -90,6 +89,13 @@ class IsolatedSandboxes(msgspec.Struct, frozen=True, kw_only=True):
             timeout=self.timeout,
             release=partial(discard, scratch),
         )
+
+    def _workspace(self, context: SandboxContext, scratch: str, owner: tuple[int, int] | None) -> str:
+        if self.workspace is not None:
+            return self.workspace
+        folder = instance_folder(self.root, context.key) if self.root is not None else Path(scratch, "workspace")
+        make_private(folder, owner)
+        return str(folder)
 
 
 def isolated(

@@ -10,7 +10,7 @@ import msgspec
 from flue_actors.errors import ConfigError, SandboxError
 from flue_actors.sandboxes.confined import ConfinedFiles
 from flue_actors.sandboxes.host import HostSandbox
-from flue_actors.sandboxes.processes import Launch
+from flue_actors.sandboxes.processes import Launch, is_variable
 from flue_actors.sandboxes.protocol import SandboxContext
 from flue_actors.sandboxes.shells import any_shell
 
@@ -88,7 +88,7 @@ def local(
 def environment(base: Mapping[str, str], changes: Mapping[str, str | None]) -> tuple[tuple[str, str], ...]:
     """The base with the changes, as sorted pairs. Raises ConfigError for what no environment can hold."""
     for name, value in changes.items():
-        if not name or "=" in name or "\0" in f"{name}{value}":
+        if not is_variable(name) or "\0" in (value or ""):
             raise ConfigError(f"An environment cannot hold the variable {name!r}.")
     merged = {**base, **changes}
     return tuple(sorted((name, value) for name, value in merged.items() if value is not None))

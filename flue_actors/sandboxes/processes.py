@@ -1,6 +1,7 @@
 """Commands on the host: each under a supervisor, its output bounded while it streams, ended with all it started."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ _ENDING: Final = 5.0
 _DRAINING: Final = 1.0
 """Seconds until output is cut off that a process out of our reach still holds open."""
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
 _STREAMS: Final[dict[int, Stream]] = {1: "stdout", 2: "stderr"}
 
@@ -79,7 +81,9 @@ class Processes:
         loop = asyncio.get_running_loop()
         # Given up half way, asyncio would kill the supervisor alone: a start is always finished, and then ended.
         command.starting = asyncio.ensure_future(
-            loop.subprocess_exec(lambda: command, *argv, cwd=launch.cwd, env=dict(launch.env), start_new_session=True)
+            loop.subprocess_exec(
+                lambda: command, *argv, cwd=launch.cwd, env=_carried(launch.env), start_new_session=True
+            )
         )
         try:
             await asyncio.shield(command.starting)
@@ -166,6 +170,15 @@ class _Tail:
         return max(0, self._seen - KEPT)
 
 
+def _carried(env: Mapping[str, str]) -> dict[str, str]:
+    return {f"SUPERVISED_{number}": f"{name}={value}" for number, (name, value) in enumerate(env.items())}
+
+
+def is_variable(name: str) -> bool:
+    """Whether an environment can hold a variable of this name, and a shell can export it."""
+    return _VARIABLE.match(name) is not None
+
+
 async def _within(seconds: float | None, awaited: asyncio.Future[None]) -> bool:
     done, _ = await asyncio.wait({awaited}, timeout=seconds)
     return bool(done)
@@ -173,7 +186,7 @@ async def _within(seconds: float | None, awaited: asyncio.Future[None]) -> bool:
 
 def _check(launch: Launch) -> None:
     texts = (*launch.argv, *launch.env.keys(), *launch.env.values())
-    if any("\0" in text for text in texts) or any("=" in name or not name for name in launch.env):
+    if any("\0" in text for text in texts) or not all(map(is_variable, launch.env)):
         raise SandboxError("A command or an environment variable holds a character that it cannot hold.")
     try:
         for text in texts:

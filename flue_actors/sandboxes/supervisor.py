@@ -3,6 +3,8 @@
 Run as a script, ``python -I -S supervisor.py USER PROGRAM ARGUMENT...``, with ``USER`` as ``uid:gid`` or ``-``:
 
 * It starts the program in a session of its own, with no input, and ends with the program's exit code.
+* The program's environment comes as the values of variables ``SUPERVISED_n``: the interpreter reads some variables
+  itself, and adds one (``LC_CTYPE``).
 * Its own input is a line to whoever asked. When that closes (a deadline, a cancellation, ``kill -9`` of our process), the
   program is killed.
 * In both cases it then kills what the program left running. On Linux it is the "subreaper" of all of it: a child that
@@ -48,11 +50,17 @@ def _become(user: str, argv: list[str]) -> None:
             os.setgid(gid)
             os.setuid(uid)
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)  # after setuid, which clears it
-        os.execv(argv[0], argv)  # noqa: S606 - the caller says what to start, shell or not
+        os.execve(argv[0], argv, _environment())  # noqa: S606 - the caller says what to start, shell or not
     except OSError as error:
         os.write(2, f"the command cannot be started: {error.strerror}\n".encode())
     finally:
         os._exit(126)
+
+
+def _environment() -> dict[bytes, bytes]:
+    """What the program gets: the variables carried as the values of ours."""
+    carried = (value.partition(b"=") for name, value in os.environb.items() if name.startswith(b"SUPERVISED_"))
+    return {name: value for name, _, value in carried}
 
 
 def _wake_on_child() -> int:
