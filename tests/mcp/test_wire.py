@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import json
+import shutil
+import ssl
+import subprocess
 
 import httpx2
 import pytest
@@ -34,7 +37,7 @@ def ok(request):
 
 
 @contextlib.asynccontextmanager
-async def listening(answer):
+async def listening(answer, tls=None):
     """A server of raw bytes on loopback: ``answer(request head) -> bytes or None``, where None hangs."""
     seen = []
 
@@ -50,7 +53,7 @@ async def listening(answer):
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1], seen
 
@@ -169,3 +172,39 @@ async def test_headers_go_along_and_the_environments_proxy_does_not(monkeypatch)
         with pytest.raises(UnavailableError):
             await connect_mcp_server("x", url=url, headers={"X-Key": "k"}, allow_private=True)
     assert "x-key: k" in seen[0].lower()
+
+
+async def test_a_client_that_follows_redirects_is_not_led_to_a_private_address():
+    def inner(request):
+        return httpx2.Response(302, headers={"location": "http://inside.example/"})
+
+    async with wired(inner, [PUBLIC], ["10.0.0.1"]) as client:
+        with pytest.raises(ConfigError, match="not a public one"):
+            await client.get("http://mcp.example/", follow_redirects=True)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+async def test_certificates_are_checked_against_the_name_of_the_host(tmp_path, monkeypatch):
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    made += [
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        "-subj",
+        "/CN=mcp.example",
+        "-addext",
+        "subjectAltName=DNS:mcp.example",
+    ]
+    subprocess.run(made, check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    nothing = b"HTTP/1.1 204 Nothing\r\n\r\n"
+    async with listening(lambda _: nothing, tls=server) as (port, _):
+        names = Names(["127.0.0.1"], ["127.0.0.1"])
+        async with http_client({}, timeout=5, allow_private=True, resolve=names.resolve) as client:
+            assert (await client.get(f"https://mcp.example:{port}/")).status_code == 204
+            with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.get(f"https://other.example:{port}/")
