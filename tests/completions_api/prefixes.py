@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tests.messages_api.cache import InputTokens
+from tests.messages_api.cache import InputTokens, media_bytes
 
 
 class PrefixCache:
@@ -21,7 +21,7 @@ class PrefixCache:
         for part in (body.get("tools", []), *body["messages"]):
             encoded = msgspec.json.encode(part)
             running.update(encoded)
-            size += len(encoded)
+            size += len(encoded) - media_bytes(part)
             if running.digest() in self._known:
                 read = size // 4
             self._known.add(running.digest())
