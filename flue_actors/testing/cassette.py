@@ -1,0 +1,195 @@
+"""What a recording is: exchanges with a model, one JSON object a line, found again by what was asked. Pure.
+
+What was asked is compared without what differs from run to run: timestamps, ids of calls and submissions, the date, who
+answered an earlier message and what that cost. Headers and API keys are no part of a request and never get here.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, cast
+
+import msgspec
+
+from flue_actors.messages import AssistantContent, Message, StopReason, Usage
+from flue_actors.models.protocol import (
+    ModelEvent,
+    ModelRequest,
+    ReplyDone,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingStart,
+)
+
+Scrub = Callable[[str], str]
+"""Takes out of a text what shall not be written or compared."""
+
+Delta = tuple[Literal["text", "thinking", "start", "end"], str]
+
+_SECRET: Final = re.compile(
+    r"\b(?:sk|pk|rk|gh[pousr]|github_pat|xox[abprs]|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{16,}|(?<=\bBearer )[-_A-Za-z0-9.=/+]{8,}"
+)
+_DATE: Final = re.compile(r"^Date: .*$", re.MULTILINE)
+_VARYING: Final = frozenset(
+    {"timestamp", "api", "provider", "model", "usage", "stopReason", "errorMessage", "details", "signature"}
+)
+_VARYING_ATTRIBUTES: Final = frozenset({"submissionId", "dispatchId", "acceptedAt"})
+_CALL_ID: Final = {"toolCall": "id", "toolResult": "toolCallId"}
+
+
+class Recorded(msgspec.Struct, frozen=True, rename="camel"):
+    """The whole reply of an exchange."""
+
+    content: tuple[AssistantContent, ...]
+    stop_reason: StopReason
+    usage: Usage
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a cassette. ``key`` is the hash of ``request``, ``api`` the protocol it was recorded over."""
+
+    key: str
+    api: str
+    request: dict[str, Any]
+    deltas: tuple[Delta, ...]
+    reply: Recorded
+
+    def events(self) -> Iterator[ModelEvent]:
+        """The stream as it was."""
+        for kind, text in self.deltas:
+            yield _EVENTS[kind](text)
+        yield ReplyDone(content=self.reply.content, stop_reason=self.reply.stop_reason, usage=self.reply.usage)
+
+
+_EVENTS: Final[Mapping[str, Callable[[str], ModelEvent]]] = {
+    "text": TextDelta,
+    "thinking": ThinkingDelta,
+    "start": lambda _: ThinkingStart(),
+    "end": ThinkingEnd,
+}
+
+
+def hide_credentials(text: str) -> str:
+    """The text without what looks like an API key or a bearer token."""
+    return _SECRET.sub("<secret>", text)
+
+
+def asked(request: ModelRequest, model: str, scrub: Scrub) -> dict[str, Any]:
+    """What of a request counts, readable; see the module."""
+    given: dict[str, Any] = {
+        "model": model,
+        "instructions": request.instructions,
+        "about": _DATE.sub("Date: <date>", request.instance_text),
+        "tools": [msgspec.to_builtins(tool) for tool in request.tools],
+        "thinking": request.thinking,
+        "maxTokens": request.max_tokens,
+        "resultSchema": request.result_schema,
+        "noTools": not request.use_tools,
+        "messages": _messages(request.messages),
+    }
+    return _scrubbed({name: value for name, value in given.items() if value}, scrub)
+
+
+def key_of(request: Mapping[str, Any]) -> str:
+    """16 hex digits that tell normalised requests apart."""
+    return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()[:16]
+
+
+def exchange(request: dict[str, Any], api: str, events: Sequence[ModelEvent], scrub: Scrub) -> Exchange:
+    """The line that keeps this stream, which ended with a `ReplyDone`. Only its whole texts are scrubbed.
+
+    A secret may be cut in two by the deltas: where scrubbing changes the reply, its text is one delta.
+    """
+    done = events[-1]
+    if not isinstance(done, ReplyDone):
+        raise TypeError("A stream ends with its reply.")
+    plain: dict[str, Any] = msgspec.to_builtins(Recorded(done.content, done.stop_reason, done.usage))
+    clean = _scrubbed(plain, scrub)
+    reply = msgspec.convert(clean, Recorded)
+    whole = [block.get("text", "") for block in clean["content"] if block["type"] == "text"]
+    deltas = tuple(_deltas(events)) if clean == plain else tuple([("text", text) for text in whole])
+    return Exchange(
+        key=key_of(request), api=api, request=request, deltas=cast("tuple[Delta, ...]", deltas), reply=reply
+    )
+
+
+def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two requests, a line each; a request that is more alike has fewer."""
+    before, after = dict(_leaves(recorded)), dict(_leaves(now))
+    return [
+        f"{place}: recorded {_shown(before, place)}, asked {_shown(after, place)}"
+        for place in before | after
+        if before.get(place, _ABSENT) != after.get(place, _ABSENT)
+    ]
+
+
+_ABSENT: Final = object()
+
+
+def _shown(leaves: Mapping[str, Any], place: str) -> str:
+    if place not in leaves:
+        return "nothing"
+    text = repr(leaves[place])
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, inner in cast("dict[str, Any]", value).items():
+            yield from _leaves(inner, f"{place}.{name}" if place else name)
+    elif isinstance(value, list) and value:
+        for number, inner in enumerate(cast("list[Any]", value)):
+            yield from _leaves(inner, f"{place}[{number}]")
+    else:
+        yield place, value
+
+
+def _deltas(events: Sequence[ModelEvent]) -> Iterator[Delta]:
+    for event in events:
+        if isinstance(event, TextDelta):
+            if event.text:
+                yield "text", event.text
+        elif isinstance(event, ThinkingDelta):
+            yield "thinking", event.text
+        elif isinstance(event, ThinkingStart):
+            yield "start", ""
+        elif isinstance(event, ThinkingEnd):
+            yield "end", event.text
+
+
+def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    names: dict[str, str] = {}  # of calls, by their order
+    shown: list[dict[str, Any]] = []
+    for message in messages:
+        plain: dict[str, Any] = msgspec.to_builtins(message)
+        kept = {name: value for name, value in plain.items() if name not in _VARYING}
+        if isinstance(kept["content"], list):
+            kept["content"] = [_block(block, names) for block in cast("list[dict[str, Any]]", kept["content"])]
+        if "attributes" in kept:
+            kept["attributes"] = {
+                name: value for name, value in kept["attributes"].items() if name not in _VARYING_ATTRIBUTES
+            }
+        shown.append(_renamed(kept, kept["role"], names))
+    return shown
+
+
+def _block(block: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return _renamed({name: value for name, value in block.items() if name not in _VARYING}, block["type"], names)
+
+
+def _renamed(part: dict[str, Any], kind: str, names: dict[str, str]) -> dict[str, Any]:
+    field = _CALL_ID.get(kind)
+    if field is None:
+        return part
+    return part | {field: names.setdefault(part[field], f"call_{len(names) + 1}")}
+
+
+def _scrubbed(value: Any, scrub: Scrub) -> Any:
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, dict):
+        return {name: _scrubbed(inner, scrub) for name, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_scrubbed(inner, scrub) for inner in cast("Sequence[Any]", value)]
+    return value
