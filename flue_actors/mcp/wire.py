@@ -53,8 +53,8 @@ def http_client(
 
 
 class Wire(httpx2.AsyncBaseTransport):
-    """Looks a host up once, checks its addresses, and connects to those and no other: no second answer of the name
-    server can lead elsewhere. Certificates are still checked against the name.
+    """Looks its host up once, checks the addresses, and connects to those and no other: neither a second answer of the name
+    server nor a redirect can lead elsewhere. Certificates are checked against the name.
 
     A POST that fails is answered with a JSON-RPC error, so that it is that request which fails and not the connection.
     """
@@ -63,7 +63,8 @@ class Wire(httpx2.AsyncBaseTransport):
         self._inner = inner
         self._allow_private = allow_private
         self._resolve = resolve
-        self._known: dict[tuple[str, int], list[str]] = {}
+        self._host = ""
+        self._addresses: list[str] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """One request, one answer.
@@ -90,25 +91,29 @@ class Wire(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
-        addresses = await self._addresses(request.url)
+        await self._look_up(request.url)
         while True:
+            address = self._addresses[0]
             try:
-                return await self._inner.handle_async_request(_pinned(request, addresses[0]))
+                return await self._inner.handle_async_request(_pinned(request, address))
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
-                if len(addresses) == 1:
+                if self._addresses == [address]:
                     raise
-                del addresses[0]  # for good: the next one is as much the server's
+                if address in self._addresses:
+                    self._addresses.remove(address)  # for good: the next one is as much the server's
 
-    async def _addresses(self, url: httpx2.URL) -> list[str]:
-        place = (url.host, url.port or (443 if url.scheme == "https" else 80))
-        if place not in self._known:
-            try:
-                found = await self._resolve(*place)
-            except OSError as error:
-                raise httpx2.ConnectError(f"{url.host} has no address: {error}") from error
-            self._check(url.host, found)
-            self._known[place] = found
-        return self._known[place]
+    async def _look_up(self, url: httpx2.URL) -> None:
+        if self._addresses:
+            # Connections are kept by address: one that was made for one name must not serve another.
+            if url.host != self._host:
+                raise httpx2.ConnectError(f"{url.host} is not {self._host}")
+            return
+        try:
+            found = await self._resolve(url.host, url.port or 443)
+        except OSError as error:
+            raise httpx2.ConnectError(f"{url.host} has no address: {error}") from error
+        self._check(url.host, found)
+        self._host, self._addresses = url.host, found
 
     def _check(self, host: str, addresses: list[str]) -> None:
         if not addresses:
