@@ -1,0 +1,315 @@
+"""The process of one virtual sandbox: bashkit, its files, and a line to whoever asked for it.
+
+The files belong to a `bashkit.Bash` that never runs a command; every command has a fresh one that has those files as its
+root. So commands may overlap, a cancelled or exhausted one leaves nothing behind in its shell, and the count of commands
+that bashkit allows a shell (100,000 in all its life) starts anew with each.
+"""
+
+import asyncio
+import os
+import posixpath
+import resource
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import bashkit
+
+from flue_actors.sandboxes.protocol import TIMED_OUT, DirEntry, FileKind, FileStat, Stream
+from flue_actors.sandboxes.virtual import wire
+
+_HOME: Final = "/home/user"
+_USER: Final = "user"
+_HOST: Final = "sandbox"
+_TELLS_TIMEOUT: Final = 1.0
+"""Seconds after which bashkit ends by itself a builtin that did not hear of its cancellation (of `jq`, a recursion)."""
+
+_ADDRESS_SPACE_BESIDE: Final = 256 * 1024 * 1024
+"""What Python, bashkit and a command's input and output take themselves; 60 MiB were measured."""
+
+_NOTHING: Final = wire.Open(
+    cwd="/", files={}, network=None, snapshot=None, memory=10_000_000, commands=1_000, output=1_000
+)
+_KINDS: Final[dict[str, FileKind]] = {"file": "file", "directory": "directory", "symlink": "link"}
+
+
+def live(line: socket.socket) -> None:
+    """Answer until the line closes, then exit at once, with everything that runs."""
+    try:
+        asyncio.run(_serve(line))
+    finally:
+        os._exit(0)
+
+
+async def _serve(line: socket.socket) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=line)
+    interpreter = Interpreter(writer)
+    await interpreter.warm_up()
+    try:
+        request = await wire.next_request(reader)
+        if isinstance(request.ask, wire.Open):
+            writer.write(wire.frame(wire.Answer(request.number, interpreter.open(request.ask))))
+        while True:
+            interpreter.take(await wire.next_request(reader))
+    except EOFError:
+        os._exit(0)
+
+
+def limit_memory(most: int) -> None:
+    """Let this process have so much memory beside what it needs anyway. Beyond that it is ended."""
+    size = most + _ADDRESS_SPACE_BESIDE
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Interpreter:
+    """The files, and the commands that run."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._opened = _NOTHING
+        self._keeper = self._shell("/", {}, None)
+        self._files = self._keeper.fs()
+        self._running: dict[int, Command] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def warm_up(self) -> None:
+        """Do once what costs more the first time, before somebody waits: 1 ms of the first command, measured."""
+        shell = self._shell("/", {}, None)
+        shell.mount("/", self._files)
+        await Command(shell, None, 1).run("echo > /tmp/warm; cat /tmp/warm; rm /tmp/warm", 1.0)
+
+    def open(self, opened: wire.Open) -> wire.Reply:
+        """Become the sandbox that is asked for."""
+        limit_memory(opened.memory)
+        self._opened = opened
+        if opened.snapshot is None:
+            return self._plant(opened)
+        try:
+            self._keeper.restore_snapshot(opened.snapshot)
+        except bashkit.BashError:
+            return wire.Failed(
+                f"The sandbox's stored files cannot be restored: bashkit {bashkit.__version__} does not know their format."
+            )
+        return wire.Done()
+
+    def _plant(self, opened: wire.Open) -> wire.Reply:
+        self._files.mkdir(opened.cwd, recursive=True)
+        for path, data in opened.files.items():
+            try:
+                self._write(path, data)
+            except (RuntimeError, ValueError) as error:
+                return _failed(_why(error), path)
+        return wire.Done()
+
+    def take(self, request: wire.Request) -> None:
+        """Begin to answer it."""
+        ask = request.ask
+        if isinstance(ask, wire.Cancel):
+            if ask.number in self._running:
+                self._running[ask.number].end()
+        elif isinstance(ask, wire.Exec | wire.Snapshot):
+            task = asyncio.create_task(self._answer_later(request.number, ask))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._say(request.number, self._of_files(ask))
+
+    def _say(self, number: int, says: wire.Reply | wire.Output) -> None:
+        self._writer.write(wire.frame(wire.Answer(number, says)))
+
+    async def _answer_later(self, number: int, ask: wire.Exec | wire.Snapshot) -> None:
+        if isinstance(ask, wire.Snapshot):
+            self._say(number, await self._snapshot(ask.most))
+            return
+        if not self._is_directory(ask.cwd):
+            self._say(number, wire.Failed(f'There is no directory "{ask.cwd}".', of_file=True))
+            return
+        shell = self._shell(ask.cwd, ask.env, ask.timeout + _TELLS_TIMEOUT)
+        shell.mount("/", self._files)
+
+        def stream(output: wire.Output) -> None:
+            self._say(number, output)
+
+        command = self._running[number] = Command(shell, stream if ask.streaming else None, self._opened.output)
+        try:
+            self._say(number, await command.run(ask.command, ask.timeout))
+        finally:
+            del self._running[number]
+        await self._writer.drain()
+
+    def _shell(self, cwd: str, env: Mapping[str, str], timeout: float | None) -> bashkit.Bash:
+        network = self._opened.network
+        return bashkit.Bash(
+            username=_USER,
+            hostname=_HOST,
+            cwd=cwd,
+            env={"HOME": _HOME, "PATH": "/usr/bin:/bin", **env},
+            max_commands=self._opened.commands,
+            max_loop_iterations=self._opened.commands,
+            max_memory=self._opened.memory,
+            timeout_seconds=timeout,
+            network=None if network is None else {"allow": list(network), "block_private_ips": True},
+            profile=bashkit.ExecutionProfile.Standard,
+        )
+
+    async def _snapshot(self, most: int) -> wire.Reply:
+        data = await asyncio.to_thread(self._keeper.snapshot)
+        if len(data) > most:
+            return wire.Failed(
+                f"The sandbox holds too much to be kept: {len(data)} bytes as stored, and {most} are allowed. "
+                "Remove files that are not needed."
+            )
+        return wire.Bytes(data)
+
+    def _of_files(self, ask: wire.Ask) -> wire.Reply:
+        try:
+            match ask:
+                case wire.Read(path):
+                    return self._read(path)
+                case wire.Write(path, data):
+                    self._write(path, data)
+                case wire.Stat(path):
+                    return wire.Found(self._stat(path))
+                case wire.List(path):
+                    return self._list(path)
+                case wire.Mkdir(path):
+                    self._mkdir(path)
+                case wire.Remove(path, recursive):
+                    self._files.remove(path, recursive)
+                case _:
+                    return wire.Failed("This cannot be asked now.")
+        except (RuntimeError, UnicodeError, ValueError) as error:
+            return _failed(_why(error), _path(ask))
+        return wire.Done()
+
+    def _read(self, path: str) -> wire.Reply:
+        if self._is_directory(path):
+            return _failed("is a directory", path)
+        return wire.Bytes(self._files.read_file(path))
+
+    def _write(self, path: str, data: bytes) -> None:
+        self._mkdir(posixpath.dirname(path))
+        self._files.write_file(path, data)
+
+    def _mkdir(self, path: str) -> None:
+        # bashkit turns a file on the way into a directory, and its content is lost.
+        at = "/"
+        for name in path.split("/"):
+            at = posixpath.join(at, name)
+            if self._files.exists(at) and not self._is_directory(at):
+                raise ValueError("not a directory")
+        self._files.mkdir(path, recursive=True)
+
+    def _is_directory(self, path: str) -> bool:
+        return self._files.exists(path) and self._files.stat(path)["file_type"] == "directory"
+
+    def _stat(self, path: str) -> FileStat | None:
+        try:
+            target = self._files.read_link(path)
+        except RuntimeError:
+            pass
+        else:
+            return FileStat(kind="link", size=len(target.encode()), modified=0.0)
+        if not self._files.exists(path):
+            return None
+        found = self._files.stat(path)
+        return FileStat(
+            kind=_KINDS.get(found["file_type"], "other"), size=found["size"], modified=float(found["modified"])
+        )
+
+    def _list(self, path: str) -> wire.Reply:
+        if not self._files.exists(path):
+            return _failed("not found", path)
+        if not self._is_directory(path):
+            return _failed("not a directory", path)
+        found = ((entry["name"], entry["metadata"]["file_type"]) for entry in self._files.read_dir(path))
+        return wire.Names(tuple(DirEntry(name, _KINDS.get(kind, "other")) for name, kind in sorted(found)))
+
+
+class Command:
+    """One command that runs: what it has printed so far, and how to end it."""
+
+    def __init__(self, shell: bashkit.Bash, stream: Callable[[wire.Output], None] | None, most: int) -> None:
+        self._shell = shell
+        self._stream = stream
+        self._kept: dict[Stream, Tail] = {"stdout": Tail(most), "stderr": Tail(most)}
+        self._ended = False
+
+    def end(self) -> None:
+        """Stop it where it is."""
+        self._ended = True
+        self._shell.cancel()
+
+    async def run(self, command: str, timeout: float) -> wire.Ran:
+        """Run it to its end, or for so many seconds."""
+        out, err = self._kept["stdout"], self._kept["stderr"]
+        timer = asyncio.get_running_loop().call_later(timeout, self.end)
+        try:
+            result = await self._shell.execute(
+                command, stdout=self._sink("stdout"), stderr=self._sink("stderr"), capture=0
+            )
+        except UnicodeError:
+            return wire.Ran(stdout=b"", stderr=b"not valid text", exit_code=2, timed_out=False, dropped=0)
+        finally:
+            timer.cancel()
+        if result.error and not self._ended:
+            err.add(result.error.encode() + b"\n")
+        code = TIMED_OUT if self._ended else result.exit_code & 0xFF
+        return wire.Ran(
+            stdout=out.bytes(),
+            stderr=err.bytes(),
+            exit_code=code,
+            timed_out=self._ended,
+            dropped=out.dropped + err.dropped,
+        )
+
+    def _sink(self, name: Stream) -> Callable[[bytes], Awaitable[None]]:
+        kept, stream = self._kept[name], self._stream
+
+        async def take(data: bytes) -> None:
+            kept.add(data)
+            if stream is not None:
+                stream(wire.Output(name, data))
+
+        return take
+
+
+class Tail:
+    """The last bytes of a stream, at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept = bytearray()
+        self.dropped = 0
+
+    def add(self, data: bytes) -> None:
+        """Take what came."""
+        self._kept += data
+        if len(self._kept) > 2 * self._most:
+            self._trim()
+
+    def bytes(self) -> bytes:
+        """What is kept."""
+        self._trim()
+        return bytes(self._kept)
+
+    def _trim(self) -> None:
+        over = len(self._kept) - self._most
+        if over > 0:
+            del self._kept[:over]
+            self.dropped += over
+
+
+def _failed(why: str, path: str) -> wire.Failed:
+    return wire.Failed(f'"{path}": {why}', of_file=True)
+
+
+def _why(error: Exception) -> str:
+    return str(error).removeprefix("io error: ")
+
+
+def _path(ask: wire.Ask) -> str:
+    return (
+        ask.path if isinstance(ask, wire.Read | wire.Write | wire.Stat | wire.List | wire.Mkdir | wire.Remove) else ""
+    )
