@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from flue_actors.messages import AssistantContent, Message, StopReason, Usage
+from flue_actors.messages import AssistantContent, Message, StopReason, TextContent, Usage
 from flue_actors.models.protocol import (
     ModelEvent,
     ModelRequest,
@@ -28,7 +28,8 @@ Scrub = Callable[[str], str]
 Delta = tuple[Literal["text", "thinking", "start", "end"], str]
 
 _SECRET: Final = re.compile(
-    r"\b(?:sk|pk|rk|gh[pousr]|github_pat|xox[abprs]|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{16,}|(?<=\bBearer )[-_A-Za-z0-9.=/+]{8,}"
+    r"\b(?:(?:sk|pk|rk)[-_]|gh[pousr]_|github_pat_|xox[abprs]-|AKIA|AIza|eyJ)[-_.A-Za-z0-9]{15,}[A-Za-z0-9]"
+    r"|(?<=\bBearer )[-_.=/+A-Za-z0-9]{8,}"
 )
 _DATE: Final = re.compile(r"^Date: .*$", re.MULTILINE)
 _VARYING: Final = frozenset(
@@ -81,7 +82,7 @@ def asked(request: ModelRequest, model: str, scrub: Scrub) -> dict[str, Any]:
         "model": model,
         "instructions": request.instructions,
         "about": _DATE.sub("Date: <date>", request.instance_text),
-        "tools": [msgspec.to_builtins(tool) for tool in request.tools],
+        "tools": [_plain(tool) for tool in request.tools],
         "thinking": request.thinking,
         "maxTokens": request.max_tokens,
         "resultSchema": request.result_schema,
@@ -104,14 +105,11 @@ def exchange(request: dict[str, Any], api: str, events: Sequence[ModelEvent], sc
     done = events[-1]
     if not isinstance(done, ReplyDone):
         raise TypeError("A stream ends with its reply.")
-    plain: dict[str, Any] = msgspec.to_builtins(Recorded(done.content, done.stop_reason, done.usage))
-    clean = _scrubbed(plain, scrub)
-    reply = msgspec.convert(clean, Recorded)
-    whole = [block.get("text", "") for block in clean["content"] if block["type"] == "text"]
-    deltas = tuple(_deltas(events)) if clean == plain else tuple([("text", text) for text in whole])
-    return Exchange(
-        key=key_of(request), api=api, request=request, deltas=cast("tuple[Delta, ...]", deltas), reply=reply
-    )
+    said = Recorded(done.content, done.stop_reason, done.usage)
+    reply = msgspec.convert(_scrubbed(_plain(said), scrub), Recorded)
+    texts: list[Delta] = [("text", block.text) for block in reply.content if isinstance(block, TextContent)]
+    deltas = tuple(_deltas(events) if reply == said else texts)
+    return Exchange(key=key_of(request), api=api, request=request, deltas=deltas, reply=reply)
 
 
 def differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -162,8 +160,7 @@ def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     names: dict[str, str] = {}  # of calls, by their order
     shown: list[dict[str, Any]] = []
     for message in messages:
-        plain: dict[str, Any] = msgspec.to_builtins(message)
-        kept = {name: value for name, value in plain.items() if name not in _VARYING}
+        kept = {name: value for name, value in _plain(message).items() if name not in _VARYING}
         if isinstance(kept["content"], list):
             kept["content"] = [_block(block, names) for block in cast("list[dict[str, Any]]", kept["content"])]
         if "attributes" in kept:
@@ -185,11 +182,16 @@ def _renamed(part: dict[str, Any], kind: str, names: dict[str, str]) -> dict[str
     return part | {field: names.setdefault(part[field], f"call_{len(names) + 1}")}
 
 
+def _plain(value: msgspec.Struct) -> dict[str, Any]:
+    """As JSON has it."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 def _scrubbed(value: Any, scrub: Scrub) -> Any:
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
         return {name: _scrubbed(inner, scrub) for name, inner in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_scrubbed(inner, scrub) for inner in cast("Sequence[Any]", value)]
+    if isinstance(value, list):
+        return [_scrubbed(inner, scrub) for inner in cast("list[Any]", value)]
     return value
