@@ -9,8 +9,6 @@ import msgspec
 from msgspec import UNSET
 
 from flue_actors import events
-from flue_actors.attachments import Attachments
-from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.compaction import (
     CompactionPlan,
     Window,
@@ -23,15 +21,14 @@ from flue_actors.conversation.compaction_request import SummaryRequest
 from flue_actors.conversation.entries import CompactionBody, compaction_entry
 from flue_actors.conversation.outcome import ZERO, add_usage
 from flue_actors.definition.resolving import ResolvedAgent
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import ContextOverflowError, ModelError
 from flue_actors.events import CompactionReason
 from flue_actors.messages import TextContent, UserMessage, text_of
 from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
-from flue_actors.sandboxes.workspace import Workspace
-from flue_actors.services import Services
+from flue_actors.models.registry import ResolvedModel
 from flue_actors.system_prompt import SystemPrompt
+from flue_actors.work_place import WorkPlace
 
 logger = logging.getLogger("flue_actors.compaction")
 
@@ -39,23 +36,16 @@ logger = logging.getLogger("flue_actors.compaction")
 class History:
     """The history of one session, for one piece of work."""
 
-    def __init__(
-        self,
-        services: Services,
-        writer: EntryWriter,
-        agent: ResolvedAgent,
-        system: SystemPrompt,
-        attachments: Attachments,
-        budget: Budget,
-        workspace: Workspace | None,
-    ) -> None:
-        self._services = services
-        self._writer = writer
+    def __init__(self, place: WorkPlace, agent: ResolvedAgent, system: SystemPrompt, resolved: ResolvedModel) -> None:
+        self._services = place.services
+        self._writer = place.writer
         self._agent = agent
         self._system = system
-        self._attachments = attachments
-        self._budget = budget
-        self._workspace = workspace
+        self._attachments = place.attachments
+        self._budget = place.budget
+        self._workspace = place.workspace
+        self._resolved = resolved
+        self._known: Window | None = None
         self._overflowed = False
 
     async def ask(self, call: ModelCall, request: Callable[[], ModelRequest]) -> Reply:
@@ -67,7 +57,7 @@ class History:
         """
         try:
             reply = await call.perform(await self._whole(request()))
-            if not overflowed_silently(reply.message, self._window()):
+            if not self._resolved.info.context_window or not overflowed_silently(reply.message, self._window()):
                 return reply
             self._budget.count_below(reply.message.usage)
             error = ContextOverflowError(dev="the reply says so")
@@ -81,8 +71,9 @@ class History:
     @property
     def is_long(self) -> bool:
         """True when the history came close to what the model reads, and the agent wants it summarised then."""
-        transcript = self._writer.session.transcript
-        return self._agent.compaction.automatic and should_compact(transcript.tokens(), self._window())
+        if not self._agent.compaction.automatic or not self._resolved.info.context_window:
+            return False
+        return should_compact(self._writer.session.transcript.tokens(), self._window())
 
     async def compact(self, reason: CompactionReason, instructions: str | None = None) -> bool:
         """Replace older messages by a summary; False when there is nothing to, or no summary came about.
@@ -127,7 +118,7 @@ class History:
     async def _summary(
         self, planned: CompactionPlan, reason: CompactionReason, started: float
     ) -> CompactionBody | None:
-        resolved = self._services.models.resolve(self._agent.compaction.model or self._model())
+        resolved = self._summariser()
         answers = await asyncio.gather(*[self._write(each) for each in planned.requests])
         replies = [answer for answer in answers if answer is not None]
         usage = functools.reduce(add_usage, [reply.message.usage for reply in replies], ZERO)
@@ -146,7 +137,7 @@ class History:
 
     async def _write(self, asked: SummaryRequest) -> Reply | None:
         """The reply; None when the model failed."""
-        resolved = self._services.models.resolve(self._agent.compaction.model or self._model())
+        resolved = self._summariser()
         emitter = self._writer.emitter.of_summary()
         call = ModelCall(
             self._services, resolved, emitter, "", journal=lambda _place, _text: None, purpose=asked.purpose
@@ -174,20 +165,20 @@ class History:
         return msgspec.structs.replace(request, attachments=await self._attachments.of(request.messages))
 
     def _window(self) -> Window:
-        info, compaction = self._services.models.resolve(self._model()).info, self._agent.compaction
-        return Window.of(
-            info.context_window,
-            keep=compaction.keep_recent_tokens,
-            max_tokens=info.max_tokens,
-            reserve=compaction.reserve_tokens,
-            reads=None
-            if compaction.model is None
-            else self._services.models.resolve(compaction.model).info.context_window or None,
-        )
+        if self._known is None:
+            info, compaction = self._resolved.info, self._agent.compaction
+            self._known = Window.of(
+                info.context_window,
+                keep=compaction.keep_recent_tokens,
+                max_tokens=info.max_tokens,
+                reserve=compaction.reserve_tokens,
+                reads=None if compaction.model is None else self._summariser().info.context_window or None,
+            )
+        return self._known
 
-    def _model(self) -> "str":
-        assert self._agent.model is not False
-        return self._agent.model  # pyright: ignore[reportReturnType]
+    def _summariser(self) -> ResolvedModel:
+        model = self._agent.compaction.model
+        return self._resolved if model is None else self._services.models.resolve(model)
 
 
 def _since(started: float) -> int:

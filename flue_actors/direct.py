@@ -52,7 +52,7 @@ async def run_direct(work: Work, given: Input, again: Sequence[ToolCall]) -> End
         again = [_call(work, given)]
         writer.turn_id = work.place.services.ids.turn()
         await writer.record(_reply(work, tuple(again)), "runtime")
-    (result,) = await work.tools.run(again)
+    (result,) = await work.tools.runner.run(again)
     return _ending(work, given, result)
 
 

@@ -1,6 +1,6 @@
 """What an attempt adds to a session: entries made, written and shown, in that order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flue_actors import events
 from flue_actors.conversation.entries import Source
@@ -26,7 +26,7 @@ class EntryWriter:
 
     Args:
         host: The submission.
-        spent: Milliseconds of work in all attempts at it so far.
+        spent: Milliseconds of work in all attempts at it so far; None: whoever derives from this says so.
         task_id: Whose session it is, if it is a task's.
         parent: The session that one belongs to.
     """
@@ -37,7 +37,7 @@ class EntryWriter:
         host: Pending,
         recording: Recording,
         emitter: Emitter,
-        spent: Callable[[], int],
+        spent: Callable[[], int] | None = None,
         *,
         task_id: str | None = None,
         parent: str | None = None,
@@ -67,7 +67,7 @@ class EntryWriter:
     @property
     def spent_ms(self) -> int:
         """Milliseconds of work in all attempts so far."""
-        return self._spent()
+        return self._spent() if self._spent is not None else 0
 
     def add(self, message: Message, source: Source) -> Added:
         """Take a message of the turn under way into the transcript."""
@@ -99,6 +99,10 @@ class EntryWriter:
         await self.recording.commit(self.append(added[0]), *together)
         while added in self._unshown:
             self.show(self._unshown.pop(0))
+
+    async def record_result(self, result: ToolResultMessage, together: Sequence[Op]) -> None:
+        """`record` for the answer of a tool. Raises StoreError."""
+        await self.record(result, "tool", *together)
 
     def show_recorded(self) -> None:
         """Show what was recorded and, cut off, not shown. It is stored: something behind it is."""

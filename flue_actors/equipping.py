@@ -51,7 +51,7 @@ def extended(agent: ResolvedAgent, tools: Sequence[Tool]) -> ResolvedAgent:
 def _equipped(agent: ResolvedAgent) -> ResolvedAgent:
     tools = list(agent.tools)
     if agent.sandbox is not None:
-        from flue_actors.toolset import SANDBOX_TOOLS
+        from flue_actors.toolset.sandbox_tools import SANDBOX_TOOLS
 
         tools.extend(getattr(agent.sandbox, "tools", None) or SANDBOX_TOOLS)
     if agent.subagents:

@@ -42,7 +42,8 @@ from flue_actors.submissions import Pending
 from flue_actors.tool_calls import Boundary
 from flue_actors.turn_loop import Ending, earlier_piece
 from flue_actors.turn_record import TurnRecord
-from flue_actors.work import Work, WorkPlace
+from flue_actors.work import Work
+from flue_actors.work_place import WorkPlace
 
 _encode = msgspec.json.Encoder().encode
 
@@ -115,7 +116,7 @@ class Operation:
 
     async def tidy(self) -> None:
         """After the outcome: summarise a history that has become long. Raises StoreError."""
-        work = self._work
+        work, self._work = self._work, None  # it refers to this: nothing is left to the collector
         if work is not None and not self._services.stopping() and work.history.is_long:
             self._record.claimed = False  # it is settled: there is no attempt that could guard this
             await work.history.compact("threshold")
@@ -247,8 +248,8 @@ class Operation:
         """Start another attempt behind what the earlier ones left."""
         record, now = self._record, self._now()
         calls = self._session.transcript.unanswered()
-        again = work.resumable(calls)
-        left = [record.add(work.tools.lost(call), "tool") for call in calls if call not in again]
+        again = work.tools.resumable(calls)
+        left = [record.add(work.tools.runner.lost(call), "tool") for call in calls if call not in again]
         if not calls:
             left.extend(work.loop.piece())
         body = ResumedBody(attempt=self._submission.attempt + 1, kept=bool(left) and not calls)

@@ -444,7 +444,7 @@ class Runtime:
             send=self._send,
         )
 
-    def _send(self, *given: Unpack[Sent]) -> Awaitable[None]:
+    def _send(self, *given: *Sent) -> Awaitable[None]:
         """Also while the runtime drains: what running work hands over belongs to it."""
         assert self._intake is not None
         return self._intake.send(*given)

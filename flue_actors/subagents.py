@@ -31,7 +31,8 @@ from flue_actors.recording import Recording
 from flue_actors.session import Session
 from flue_actors.storage import Entry, JournalRow
 from flue_actors.tool_calls import LeftOpen
-from flue_actors.work import Work, WorkPlace
+from flue_actors.work import Work
+from flue_actors.work_place import WorkPlace
 
 NO_TEXT: Final = "(the task ended without a text)"
 
@@ -199,10 +200,10 @@ class Task:
             )
             await writer.record(prompt, "prompt")
         calls = session.transcript.unanswered()
-        again = work.resumable(calls)
+        again = work.tools.resumable(calls)
         for call in calls:
             if call not in again:
-                await writer.record(work.tools.lost(call), "tool")
+                await writer.record(work.tools.runner.lost(call), "tool")
         ending = await work.loop.run(work.agent, again) if past.finished is None else None
         if ending is None:
             assert past.finished is not None

@@ -6,13 +6,12 @@ before it is shown, and the last reply is handed back unrecorded: whoever settle
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET
 
 from flue_actors import events
-from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.outcome import cut_off_reply
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import Finish, Stop, last_batch, next_step
@@ -26,6 +25,7 @@ from flue_actors.result_asking import ResultAsking
 from flue_actors.services import Services
 from flue_actors.system_prompt import SystemPrompt
 from flue_actors.tool_calls import ToolRunner
+from flue_actors.work_place import WorkPlace
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,39 +50,44 @@ Ask = Callable[[ModelCall, Callable[[], ModelRequest]], Awaitable[Reply]]
 """Performs the call of this request. Raises ModelError, StoreError."""
 
 
+class Toolbox(Protocol):
+    """See `work.Toolbox`."""
+
+    @property
+    def runner(self) -> ToolRunner:
+        """Runs tool calls."""
+        ...
+
+
 class TurnLoop:
     """One attempt's turns. Use once.
 
     Args:
         asking: Asks for the structured result, if one is wanted.
-        boundary: Called where everything is recorded and the model is asked next; may raise `Boundary`.
         ask: How the model is asked: see `asking`.
     """
 
     def __init__(
         self,
-        services: Services,
-        writer: EntryWriter,
+        place: WorkPlace,
         system: SystemPrompt,
         call: ModelCall,
-        tools: ToolRunner,
-        budget: Budget,
+        tools: Toolbox,
         past: Resumption,
         *,
         asking: ResultAsking | None,
-        boundary: Callable[[], None],
         ask: Ask,
     ) -> None:
-        self._services = services
-        self._writer = writer
-        self._session = writer.session
+        self._place = place
+        self._services = place.services
+        self._writer = place.writer
+        self._session = place.writer.session
         self._system = system
         self._call = call
         self._tools = tools
-        self._budget = budget
+        self._budget = place.budget
         self._past = past
         self._asking = asking
-        self._boundary = boundary
         self._ask_model = ask
         self._turn = past.turns
         self.kept = past.kept
@@ -107,7 +112,7 @@ class TurnLoop:
             ending = await self._finished(Ending(last=self._past.finished))
             if ending is not None:
                 return ending
-        elif (ending := self._ended_by_tools()) is not None:
+        elif self._past.turns and (ending := self._ended_by_tools()) is not None:
             return ending
         error = self._budget.crossed_for_good()
         if error is not None:
@@ -171,12 +176,12 @@ class TurnLoop:
         )
 
     async def _run_tools(self, calls: Sequence[ToolCall], reply: Reply | None = None) -> Ending | None:
-        results = await self._tools.run(calls)
+        results = await self._tools.runner.run(calls)
         if reply is not None:
             self.end_turn(reply, results)
         if results and all(result.details.get("terminate") for result in results):
             return self._ended_by_tools()
-        self._boundary()
+        self._place.at_boundary()
         return None
 
     def _ended_by_tools(self) -> Ending | None:
@@ -205,7 +210,7 @@ class TurnLoop:
             self.end_turn(ending.reply, ())
         reminder = UserMessage(content=(TextContent(text=problem),), timestamp=self._services.clock.now_ms())
         await self._writer.record(reminder, "runtime")
-        self._boundary()
+        self._place.at_boundary()
         return None
 
     async def _stop(self, agent: ResolvedAgent, reply: Reply, step: Stop) -> Ending:

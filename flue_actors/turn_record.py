@@ -32,7 +32,12 @@ class TurnRecord(EntryWriter):
         self._emitters: dict[str, Emitter] = {}
         recording = Recording(services, party.pause)
         emitter = self._make_emitter(party.host, session)
-        super().__init__(session, party.host, recording, emitter, lambda: self._spent_before + self._elapsed())
+        super().__init__(session, party.host, recording, emitter)
+
+    @property
+    def spent_ms(self) -> int:
+        """Milliseconds of work in all attempts so far."""
+        return self._spent_before + self._elapsed()
 
     def emitter_of(self, member: Pending) -> Emitter:
         """Emits the events of one member of the party."""

@@ -6,28 +6,20 @@ A submission's own work and that of each of its tasks are the same thing in diff
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-import msgspec
-
 from flue_actors.approving import Approvals
 from flue_actors.asking import History
-from flue_actors.attachments import Attachments
-from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.resumption import Resumption
-from flue_actors.definition.guards import Principal
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import TOOL_TEXT_LIMIT, Delegated, Tool, ToolAnswer
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import ConfigError
-from flue_actors.messages import ToolCall, ToolResultMessage
-from flue_actors.model_call import Journal, ModelCall
+from flue_actors.messages import ToolCall
+from flue_actors.model_call import ModelCall
+from flue_actors.models.registry import ResolvedModel
 from flue_actors.result_asking import ResultAsking
-from flue_actors.sandboxes.workspace import Workspace
-from flue_actors.services import Services
-from flue_actors.state import InstanceState
-from flue_actors.storage import Op
 from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import Boundary, Steps, ToolRunner, ToolSurroundings
+from flue_actors.tool_calls import Steps, ToolRunner, ToolSurroundings
 from flue_actors.turn_loop import TurnLoop
+from flue_actors.work_place import WorkPlace
 
 NOTE_ROOM: Final = 1024
 """Bytes that the runtime's own tools, which keep to the limit themselves, may add to say what they left out."""
@@ -39,31 +31,6 @@ class Delegating(Protocol):
     async def delegate(self, call_id: str, given: Delegated) -> ToolAnswer:
         """Give one away and wait for what comes of it."""
         ...
-
-
-class WorkPlace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Where a piece of work happens, and what it shares with the rest of its instance.
-
-    Attributes:
-        task_id: Whose work it is, if a task's.
-        path: The names of the subagents that lead to it.
-        journal: Keeps pieces of a long reply; a task's are not kept: its last reply is asked for again.
-        background: It may wait until nobody else wants the model.
-        boundary: Called where everything is recorded and the model is asked next.
-    """
-
-    services: Services
-    writer: EntryWriter
-    budget: Budget
-    workspace: Workspace | None
-    state: InstanceState
-    attachments: Attachments
-    principal: Principal | None
-    task_id: str | None = None
-    path: tuple[str, ...] = ()
-    journal: Journal | None = None
-    background: bool = False
-    boundary: Callable[[], None] | None = None
 
 
 class Work:
@@ -79,7 +46,7 @@ class Work:
         place: WorkPlace,
         agent: ResolvedAgent,
         past: Resumption,
-        delegating: "Callable[[WorkPlace], Delegating]",
+        delegating: Callable[[WorkPlace], Delegating],
         tools: Mapping[str, Tool] | None = None,
         asking: ResultAsking | None = None,
     ) -> None:
@@ -87,69 +54,86 @@ class Work:
         self.agent = agent
         self.past = past
         self.system = SystemPrompt(place.services, place.writer.session, stored=place.task_id is None)
-        self.call = self._model_call()
-        self.approvals = Approvals(place.services, place.writer, past.approvals, place.task_id)
-        self.tools = self._tool_runner(delegating(place), tools)
-        self.history = History(
-            place.services, place.writer, agent, self.system, place.attachments, place.budget, place.workspace
-        )
-        self.loop = TurnLoop(
-            place.services,
-            place.writer,
-            self.system,
-            self.call,
-            self.tools,
-            place.budget,
-            past,
-            asking=asking,
-            boundary=place.boundary or self._boundary,
-            ask=self.history.ask,
-        )
+        resolved = self._resolved()
+        self.call = self._model_call(resolved)
+        self.history = History(place, agent, self.system, resolved)
+        self.tools = Toolbox(place, agent, past, delegating, tools)
+        self.loop = TurnLoop(place, self.system, self.call, self.tools, past, asking=asking, ask=self.history.ask)
 
-    def resumable(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
-        """Of the calls without a result, those that may run now: again, or for the first time."""
-        may = self.tools.reruns(calls)
-        return [call for call in calls if call in may or self.approvals.holds_back(call)]
-
-    def _boundary(self) -> None:
-        if self.place.services.stopping():
-            raise Boundary
-
-    def _model_call(self) -> ModelCall:
-        place, agent = self.place, self.agent
+    def _resolved(self) -> ResolvedModel:
+        agent, limits = self.agent, self.agent.limits
         if agent.model is False:
             raise ConfigError("The agent has no model of its own, and none was given with the message.")
-        resolved = place.services.models.resolve(agent.model)
-        limits = agent.limits
+        resolved = self.place.services.models.resolve(agent.model)
         if (limits.cost or limits.total_cost) and resolved.info.prices is None:
             raise ConfigError(f'The prices of model "{resolved.model}" are not known, so its cost cannot be limited.')
+        return resolved
+
+    def _model_call(self, resolved: ResolvedModel) -> ModelCall:
+        place = self.place
         return ModelCall(
             place.services,
             resolved,
             place.writer.emitter,
             (place.principal.tenant or "") if place.principal is not None else "",
-            journal=place.journal or (lambda _place, _text: None),
+            journal=place.journal or _forget,
             background=place.background,
         )
 
-    def _tool_runner(self, delegating: Delegating, direct: Mapping[str, Tool] | None) -> ToolRunner:
-        place, agent, settings = self.place, self.agent, self.place.services.settings
-        submission = place.writer.host.submission
+
+class Toolbox:
+    """The tools of one piece of work, put together when the model first calls one: most replies call none."""
+
+    __slots__ = ("_agent", "_delegating", "_direct", "_past", "_place", "_runner", "approvals")
+
+    def __init__(
+        self,
+        place: WorkPlace,
+        agent: ResolvedAgent,
+        past: Resumption,
+        delegating: Callable[[WorkPlace], Delegating],
+        direct: Mapping[str, Tool] | None,
+    ) -> None:
+        self._place = place
+        self._agent = agent
+        self._past = past
+        self._delegating = delegating
+        self._direct = direct
+        self._runner: ToolRunner | None = None
+        self.approvals = Approvals(place.services, place.writer, past.approvals, place.task_id)
+
+    @property
+    def runner(self) -> ToolRunner:
+        """Runs their calls."""
+        if self._runner is None:
+            self._runner = self._make()
+        return self._runner
+
+    def resumable(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """Of the calls without a result, those that may run now: again, or for the first time."""
+        if not calls:
+            return []
+        may = self.runner.reruns(calls)
+        return [call for call in calls if call in may or self.approvals.holds_back(call)]
+
+    def _make(self) -> ToolRunner:
+        place, agent, settings = self._place, self._agent, self._place.services.settings
         around = ToolSurroundings(
-            key=submission.key,
+            key=place.writer.host.submission.key,
             session=place.writer.session.name,
             principal=place.principal,
             timeout=agent.tool_timeout or settings.tool_timeout,
-            output=agent.limits.tool_output or TOOL_TEXT_LIMIT,
+            output=agent.limits.tool_output or TOOL_TEXT_LIMIT + NOTE_ROOM,
             workspace=place.workspace,
             state=place.state,
-            delegate=delegating.delegate,
+            delegate=self._delegating(place).delegate,
             approve=self.approvals.approve,
-            steps=Steps(self.past.steps, place.writer.journal_step),
+            steps=Steps(self._past.steps, place.writer.journal_step),
             existed=place.writer.session.transcript.answered,
         )
-        tools = {tool.name: tool for tool in agent.tools} if direct is None else direct
-        return ToolRunner(place.services, tools, place.writer.emitter, around, record=self._record)
+        tools = {tool.name: tool for tool in agent.tools} if self._direct is None else self._direct
+        return ToolRunner(place.services, tools, place.writer.emitter, around, record=place.writer.record_result)
 
-    async def _record(self, result: ToolResultMessage, together: Sequence[Op]) -> None:
-        await self.place.writer.record(result, "tool", *together)
+
+def _forget(place: str, text: str) -> None:
+    """Pieces of a task's reply are not kept."""

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from difflib import get_close_matches
+from math import inf
 from typing import Any, Final, Literal, Never, cast, overload
 
 import msgspec
@@ -370,7 +371,7 @@ def _make(name: str, description: str, function: Callable[..., Any], binding: Bi
 
 def _check(name: str, options: _Options) -> None:
     timeout = options.timeout
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not 0 < timeout < inf:
         raise ConfigError(f'Tool "{name}": timeout must be a positive number of seconds.')
     if not (isinstance(options.approval, bool) or callable(options.approval)):
         raise ConfigError(f'Tool "{name}": approval is True, False, or a function of the arguments.')

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import inf
 
+import msgspec
+
 from flue_actors.conversation.resumption import TASK
 from flue_actors.definition.profile import AgentProfile
 from flue_actors.definition.tools import Delegated, Tool, ToolAnswer, ToolContext, define_tool
@@ -28,7 +30,7 @@ def task_tool(subagents: Sequence[AgentProfile]) -> Tool:
         return await context.delegate(task)
 
     roster = "\n".join([f"- {name}: {described[name]}" for name in names])
-    return define_tool(
+    tool = define_tool(
         name=TASK,
         description=(
             "Delegate a piece of work to a subagent and get its answer. It does not see this conversation: put everything "
@@ -49,6 +51,6 @@ def task_tool(subagents: Sequence[AgentProfile]) -> Tool:
             "required": ["agent", "prompt"],
         },
         execute=execute,
-        timeout=inf,
         idempotent=True,  # it goes on from its own transcript
     )
+    return msgspec.structs.replace(tool, timeout=inf)
