@@ -4,7 +4,7 @@ A submission's own work and that of each of its tasks are the same thing in diff
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from flue_actors.approving import Approvals
 from flue_actors.asking import History
@@ -20,9 +20,6 @@ from flue_actors.system_prompt import SystemPrompt
 from flue_actors.tool_calls import Steps, ToolRunner, ToolSurroundings
 from flue_actors.turn_loop import TurnLoop
 from flue_actors.work_place import WorkPlace
-
-NOTE_ROOM: Final = 1024
-"""Bytes that the runtime's own tools, which keep to the limit themselves, may add to say what they left out."""
 
 
 class Delegating(Protocol):
@@ -123,7 +120,7 @@ class Toolbox:
             session=place.writer.session.name,
             principal=place.principal,
             timeout=agent.tool_timeout or settings.tool_timeout,
-            output=agent.limits.tool_output or TOOL_TEXT_LIMIT + NOTE_ROOM,
+            output=agent.limits.tool_output or TOOL_TEXT_LIMIT,
             workspace=place.workspace,
             state=place.state,
             delegate=self._delegating(place).delegate,

@@ -396,9 +396,9 @@ def valid_text(text: str) -> str:
 
 
 def shown_text(text: str, limit: int = TOOL_TEXT_LIMIT) -> str:
-    """The text as a model or a reader of events can be shown it: valid Unicode, at most ``limit`` bytes and a note."""
+    """The text as a model or a reader of events can be shown it: valid Unicode, about ``limit`` bytes and a note."""
     encoded = text.encode(errors="replace")
-    if len(encoded) <= limit:
+    if len(encoded) <= limit + limit // 50:  # the runtime's own tools keep to the limit, and add what they left out
         return encoded.decode()
     shown = encoded[:limit].decode(errors="ignore")
     return f"{shown}\n[cut: {len(encoded)} bytes in all, {limit} shown]"

@@ -105,7 +105,7 @@ async def test_text_of_the_limit_is_shown_whole() -> None:
 
 @given(st.text(st.sampled_from("aé€😀"), min_size=1, max_size=5))
 async def test_longer_text_is_cut_between_characters_with_a_mark(pattern: str) -> None:
-    text = pattern * (TOOL_TEXT_LIMIT // len(pattern.encode()) + 1)
+    text = pattern * (2 * TOOL_TEXT_LIMIT // len(pattern.encode()))
     shown, mark = (await run(answering(text))).split("\n[cut: ")
     assert text.startswith(shown)
     assert TOOL_TEXT_LIMIT - 4 < len(shown.encode()) <= TOOL_TEXT_LIMIT
