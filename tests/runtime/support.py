@@ -1,10 +1,7 @@
 """Shared by the runtime's tests: virtual time, and a runtime with one agent."""
 
-import asyncio
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from flue_actors.definition.agent import CreatedAgent
 from flue_actors.definition.settings import Settings
@@ -12,19 +9,10 @@ from flue_actors.events import Event
 from flue_actors.refs import LocalSessionRef
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Store
-from flue_actors.testing.virtual_time import run_virtual
+from flue_actors.testing import in_virtual_time
 
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def virtual_time(test: Test) -> Callable[..., None]:
-    """Run an async test on a loop whose clock jumps."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        run_virtual(lambda: asyncio.wait_for(test(*args, **kwargs), 100_000))
-
-    return run
+virtual_time = in_virtual_time
+"""Run an async test on a loop whose clock jumps."""
 
 
 @asynccontextmanager

@@ -109,7 +109,7 @@ async def test_it_is_told_once_also_when_the_session_is_read_anew(between: str, 
         await runtime.ref("agent", "u1").prompt("one")
         for text in ("two", "three"):
             if between == "restart":
-                await one.kill()
+                await one.crash()
                 runtime = await one.start(agent("New."), before=model.known_to)
             else:
                 runtime.redefine({"agent": agent("New.")})
@@ -177,7 +177,7 @@ async def test_inputs_of_an_agent_that_is_gone_wait_are_listed_and_are_taken_up_
         ref = (await one.start()).ref("agent", "u1")
         sent = [await ref.submit("wait 50"), await ref.dispatch("two")]
         await asyncio.sleep(1)
-        await one.kill()
+        await one.crash()
         one.agents = {"other": echo}
         runtime = await one.start()
         assert [each.submission_id for each in runtime.parked] == [each.submission_id for each in sent]

@@ -119,7 +119,7 @@ async def test_a_final_reply_that_is_recorded_is_only_settled() -> None:
     async with machine(agent(ScriptedModel([hang]))) as one:
         pending = await (await one.start()).ref("agent", "u1").submit("hello")
         await asyncio.sleep(1)
-        await one.kill()
+        await one.crash()
         fence = await one.store.open()
         last = message_entry(2, reply("done"), "model", submission_id=pending.submission_id)
         rows = Append(key=U1, session="default", entries=(last,), submission_id=pending.submission_id, attempt=1)
@@ -285,7 +285,7 @@ async def test_who_observes_is_told_of_the_new_attempt() -> None:
     async with machine(agent(ScriptedModel([half, "forty-two."]))) as one:
         pending = await (await one.start()).ref("agent", "u1").submit("hello")
         await asyncio.sleep(5)
-        await one.kill()
+        await one.crash()
         runtime = await one.start(before=watch)
         await runtime.ref("agent", "u1").wait(pending.submission_id)
     (told,) = [event for event in found if isinstance(event, StreamInterrupted)]

