@@ -8,6 +8,7 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from errno import EISDIR, ENOENT
+from itertools import islice
 from typing import Final
 
 from flue_actors.errors import SandboxFileError
@@ -16,6 +17,9 @@ from flue_actors.sandboxes.protocol import DirEntry, FileKind, FileStat
 
 LARGEST_READ: Final = 32 << 20
 """Bytes of the largest file that is read whole."""
+
+LONGEST_LIST: Final = 100_000
+"""Names of the largest directory that is listed."""
 
 _SHOWN_PATH: Final = 200  # characters of a path in a message
 
@@ -129,7 +133,9 @@ class ConfinedFiles:
             _opened(place) as directory,
             os.scandir(directory) as entries,
         ):
-            found = [DirEntry(_text(entry.name), _entry_kind(entry)) for entry in entries]
+            found = [DirEntry(_text(entry.name), _entry_kind(entry)) for entry in islice(entries, LONGEST_LIST + 1)]
+        if len(found) > LONGEST_LIST:
+            raise SandboxFileError(f"{path}: The directory holds more than {LONGEST_LIST} names.")
         return tuple(sorted(found, key=lambda entry: entry.name))
 
     def _mkdir(self, path: str) -> None:
@@ -179,6 +185,8 @@ def _telling(path: str) -> Generator[None, None, None]:
         raise SandboxFileError(f"{shown}: {error.message}") from error
     except OSError as error:
         raise SandboxFileError(f"{shown}: {error.strerror}.") from error
+    except RecursionError as error:
+        raise SandboxFileError(f"{shown}: The directory nests too deeply.") from error
     except UnicodeEncodeError as error:
         raise SandboxFileError("The path is not valid text.") from error
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import pwd
-import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -73,12 +73,9 @@ def temporary(owner: tuple[int, int] | None) -> str:
 
 def discard(folder: str) -> None:
     """Remove a folder, also where a command has taken away our permission to look into it."""
-    for path, names, _ in os.walk(folder):
-        for name in names:
-            inner = os.path.join(path, name)
-            if not os.path.islink(inner):
-                os.chmod(inner, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    # Neither follows links, and both manage trees that nest deeper than shutil.rmtree can.
+    for words in (("/bin/chmod", "-R", "u+rwX"), ("/bin/rm", "-rf")):
+        subprocess.run((*words, "--", folder), check=False, capture_output=True)  # noqa: S603 - no shell, our own path
 
 
 def _name(text: str) -> str:

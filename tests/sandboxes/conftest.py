@@ -83,3 +83,14 @@ def running(marker: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def make_deep(folder: Path, levels: int) -> None:
+    """Directories in each other, deeper than any path can say."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("deep", dir_fd=here)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from flue_actors.errors import SandboxFileError
 from flue_actors.sandboxes import confined
 from flue_actors.sandboxes.confined import ConfinedFiles
 from flue_actors.sandboxes.protocol import DirEntry
+from tests.sandboxes.conftest import make_deep
 
 
 @pytest.fixture
@@ -225,3 +227,20 @@ async def test_a_workspace_that_is_gone_is_a_file_error(files: ConfinedFiles, fo
     folder.rmdir()
     with pytest.raises(SandboxFileError, match="not there any more"):
         await files.list(".")
+
+
+async def test_a_directory_with_too_many_names_is_not_listed(
+    files: ConfinedFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confined, "LONGEST_LIST", 3)
+    for name in "abcd":
+        (folder / name).touch()
+    with pytest.raises(SandboxFileError, match="more than 3 names"):
+        await files.list(".")
+
+
+async def test_a_tree_that_nests_too_deeply_is_a_file_error(files: ConfinedFiles, folder: Path) -> None:
+    make_deep(folder, 1_200)
+    with pytest.raises(SandboxFileError):
+        await files.remove("deep", recursive=True)
+    subprocess.run(["rm", "-rf", folder / "deep"], check=True)
