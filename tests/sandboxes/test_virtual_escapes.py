@@ -15,7 +15,7 @@ from tests.sandboxes.conftest import context
 
 SECRET = "hunter2-canary-d41d8cd9"
 MIB = 1024 * 1024
-LIMITS = VirtualLimits(seconds=2.0, memory=64 * MIB)
+LIMITS = VirtualLimits(seconds=1.0, memory=64 * MIB)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A virtual sandbox as its users have it: what they ask goes to the interpreter's process, and comes back."""
 
 import asyncio
+import contextlib
 import posixpath
 from collections.abc import Mapping
 from typing import Final, Self, TypeVar
@@ -201,6 +202,9 @@ class Line:
         """The interpreter ends, and whoever waits hears of it."""
         self._listening.cancel()
         await asyncio.wait({self._listening})
+        self._hang_up()  # a task that is cancelled before its first step runs nothing, no finally either
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     def _send(self, request: wire.Request) -> None:
         if self.is_closed:
@@ -214,10 +218,13 @@ class Line:
         except EOFError:
             pass
         finally:
-            self._writer.transport.abort()
-            for answer, _ in self._waiting.values():
-                if not answer.done():
-                    answer.set_exception(SandboxError(_CRASHED))
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._writer.transport.abort()
+        for answer, _ in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(SandboxError(_CRASHED))
 
     def _hear(self, answer: wire.Answer) -> None:
         waiting = self._waiting.get(answer.number)
