@@ -144,7 +144,9 @@ async def test_a_directory_that_becomes_a_link_under_way_is_no_way_out() -> None
         files = ConfinedFiles(str(base / "workspace"), shown="/workspace")
         harmless = refused = 0
         with swapping(base):
-            for number in range(1_000):
+            number = 0
+            while number < 1_000 or not (harmless and refused):
+                number += 1
                 try:
                     assert await files.read("turn/secret") == b"harmless"
                     harmless += 1
@@ -154,5 +156,4 @@ async def test_a_directory_that_becomes_a_link_under_way_is_no_way_out() -> None
                     await attempt(files, call, f"turn/new{number}")
                 with suppress(SandboxFileError):
                     assert "shared" not in {entry.name for entry in await files.list("turn")}
-        assert harmless and refused, "one side won every race, so nothing was tried"
         assert content(base / "outside") == before
