@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from flue_actors.definition.tools import Tool, ToolAnswer, ToolContext
 from flue_actors.errors import SandboxFileError
 from flue_actors.ids import AgentKey
-from flue_actors.sandboxes.protocol import DirEntry, ExecResult, FileKind, FileStat, OnOutput
+from flue_actors.sandboxes.protocol import DirEntry, ExecResult, FileKind, FileStat, OnOutput, Sandbox
 from flue_actors.sandboxes.workspace import Workspace
 
 Shell = Callable[[str], ExecResult]
@@ -84,11 +84,11 @@ class MemorySandbox:
 class Desk:
     """A sandbox and a way to call tools on it."""
 
-    def __init__(self, sandbox: MemorySandbox) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self._calls = 0
 
-        async def open() -> MemorySandbox:
+        async def open() -> Sandbox:
             return sandbox
 
         self.workspace = Workspace(open)
