@@ -118,7 +118,10 @@ class Connection:
         self._leave.set()
         error = None if task.cancelled() else task.exception()
         if not self._ready.done():
-            self._ready.set_exception(_failure(self._target, error))
+            failure = _failure(self._target, error)
+            if error is not None:
+                logger.warning("%s %s", failure.message, failure.dev)
+            self._ready.set_exception(failure)
         elif error is not None:
             logger.info('the connection to the MCP server "%s" was lost', self._target.name, exc_info=error)
 

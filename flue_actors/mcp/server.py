@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import logging
 from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -13,8 +12,6 @@ from flue_actors.mcp.backoff import Backoff
 from flue_actors.mcp.connection import Connection, NotDeliveredError
 from flue_actors.mcp.offering import Offered, adapted
 from flue_actors.mcp.target import Target, TransportKind
-
-logger = logging.getLogger("flue_actors.mcp")
 
 
 class McpServer:
@@ -102,7 +99,6 @@ class McpServer:
         except NotDeliveredError as error:
             raise ToolError(f'The MCP server "{self.name}" does not take the call.') from error
         except (UnavailableError, ConfigError) as error:
-            logger.warning('no connection to the MCP server "%s": %s %s', self.name, error.message, error.dev)
             raise ToolError(error.message) from error
 
     async def _connect(self) -> Connection:

@@ -65,6 +65,14 @@ def raw(name="raw", told=None, **options) -> McpServer:
     return connect_mcp_server(name, command=sys.executable, args=args, **options)
 
 
+def acting(**options) -> McpServer:
+    """`raw.py` with the tools that do something."""
+    tools = [
+        {"name": name, "inputSchema": {"type": "object"}} for name in ("environment", "spawn", "count", "die", "shout")
+    ]
+    return raw("t", {"tools": tools}, **options)
+
+
 async def call(server: McpServer, tool: str, **arguments):
     """Call the tool as the runtime does."""
     (found,) = [each for each in server.tools if each.name.endswith(f"__{tool}")]

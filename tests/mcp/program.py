@@ -6,8 +6,6 @@ from outside (a cancelled call, a process id) is written to files that the call 
 
 import base64
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -78,27 +76,6 @@ async def count(arguments):
     return text("counted")
 
 
-async def die(arguments):
-    await count(arguments)
-    os._exit(3)
-
-
-async def environment(_):
-    return text(json.dumps(dict(os.environ)))
-
-
-async def spawn(arguments):
-    child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    Path(arguments["path"]).write_text(f"{os.getpid()} {child.pid}")
-    return text("spawned")
-
-
-async def shout(_):
-    sys.stderr.write("noise\n" * 100_000)
-    sys.stderr.flush()
-    return text("quiet again")
-
-
 TOOLS = {
     "echo": (echo, {"type": "object", "properties": {"text": {"type": "string"}}}, None),
     "add": (add, NUMBERS, SUM),
@@ -108,10 +85,6 @@ TOOLS = {
     "nothing": (nothing, OBJECT, None),
     "hang": (hang, FILE, None),
     "count": (count, FILE, None),
-    "die": (die, FILE, None),
-    "environment": (environment, OBJECT, None),
-    "spawn": (spawn, FILE, None),
-    "shout": (shout, OBJECT, None),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from flue_actors.errors import ConfigError, ToolError, UnavailableError
 from flue_actors.mcp.server import connect_mcp_server
-from tests.mcp.house import Program, call, program, raw, until, written
+from tests.mcp.house import Program, acting, call, raw, until, written
 
 TOOL = {"name": "t", "inputSchema": {"type": "object"}}
 
@@ -99,7 +99,7 @@ async def test_a_server_that_could_not_be_reached_is_not_asked_again_at_once():
 
 
 async def test_a_call_in_flight_when_the_server_dies_fails_and_is_not_sent_twice(tmp_path):
-    async with program() as server:
+    async with acting() as server:
         with pytest.raises(ToolError, match="whether the call had an effect is not known"):
             await call(server, "die", path=str(tmp_path / "count"))
         assert (await call(server, "count", path=str(tmp_path / "count"))).text == "counted"
@@ -171,7 +171,7 @@ async def test_a_connection_is_not_used_from_another_loop():
 
 def test_a_program_that_forgets_to_close_still_ends_its_servers(tmp_path):
     async def forget():
-        await call(await program(), "spawn", path=str(tmp_path / "pids"))
+        await call(await acting(), "spawn", path=str(tmp_path / "pids"))
 
     asyncio.run(forget())
     for pid in map(int, written(tmp_path / "pids").split()):

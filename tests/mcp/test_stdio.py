@@ -9,7 +9,7 @@ import pytest
 from flue_actors.errors import ConfigError, ToolError, UnavailableError
 from flue_actors.mcp.server import connect_mcp_server
 from flue_actors.mcp.stdio import LOGGED
-from tests.mcp.house import call, program, raw, until, written
+from tests.mcp.house import acting, call, raw, until, written
 
 TOOL = {"name": "t", "inputSchema": {"type": "object"}}
 
@@ -25,7 +25,7 @@ def alive(pid: int) -> bool:
 
 async def test_the_process_gets_a_few_variables_and_what_it_is_given(monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
-    async with program(env={"TOKEN": "for the server"}) as server:
+    async with acting(env={"TOKEN": "for the server"}) as server:
         environment = json.loads((await call(server, "environment")).text)
     assert environment["TOKEN"] == "for the server"
     assert environment["PATH"] == os.environ["PATH"]
@@ -34,7 +34,7 @@ async def test_the_process_gets_a_few_variables_and_what_it_is_given(monkeypatch
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 async def test_closing_ends_the_process_and_its_children(tmp_path):
-    async with program() as server:
+    async with acting() as server:
         await call(server, "spawn", path=str(tmp_path / "pids"))
         leader, child = map(int, written(tmp_path / "pids").split())
         assert alive(leader)
@@ -44,7 +44,7 @@ async def test_closing_ends_the_process_and_its_children(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 async def test_the_children_of_a_process_that_died_are_ended_too(tmp_path):
-    async with program() as server:
+    async with acting() as server:
         await call(server, "spawn", path=str(tmp_path / "pids"))
         _, child = map(int, written(tmp_path / "pids").split())
         with pytest.raises(ToolError):
@@ -54,18 +54,20 @@ async def test_the_children_of_a_process_that_died_are_ended_too(tmp_path):
 
 async def test_stderr_goes_to_the_log_up_to_a_bound(caplog):
     with caplog.at_level(logging.INFO, "flue_actors.mcp"):
-        async with program() as server:
+        async with acting() as server:
             assert (await call(server, "shout")).text == "quiet again"
             await until(lambda: "is dropped" in caplog.text)
     assert "t: noise" in caplog.text
     assert sum(len(record.getMessage()) for record in caplog.records) < LOGGED * 1.2
 
 
-async def test_what_a_server_says_before_it_dies_is_told_to_the_developer_only():
+async def test_what_a_server_says_before_it_dies_is_told_to_the_developer_only(caplog):
     with pytest.raises(UnavailableError) as caught:
         await raw(told={"tools": [], "words": "no such table: users", "exits": True})
     assert "no such table" in caught.value.dev
     assert "no such table" not in caught.value.message + caught.value.details
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "no such table" in warning.getMessage()
 
 
 async def test_a_command_that_does_not_exist_is_the_developers_mistake():
