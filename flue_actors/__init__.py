@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flue_actors.definition.agent import AgentContext as AgentContext
     from flue_actors.definition.agent import create_agent as create_agent
     from flue_actors.definition.agent import define_agent_profile as define_agent_profile
+    from flue_actors.definition.attaching import File as File
+    from flue_actors.definition.attaching import Image as Image
     from flue_actors.definition.fields import Durability as Durability
     from flue_actors.definition.guards import CallNext as CallNext
     from flue_actors.definition.guards import GuardRequest as GuardRequest
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
     from flue_actors.definition.guards import Principal as Principal
     from flue_actors.definition.guards import bearer as bearer
     from flue_actors.definition.guards import public as public
+    from flue_actors.definition.limits import Compaction as Compaction
+    from flue_actors.definition.limits import Limits as Limits
     from flue_actors.definition.profile import AgentProfile as AgentProfile
     from flue_actors.definition.project import AgentDefinition as AgentDefinition
     from flue_actors.definition.settings import Settings as Settings
     from flue_actors.definition.tools import Tool as Tool
+    from flue_actors.definition.tools import ToolAnswer as ToolAnswer
     from flue_actors.definition.tools import ToolContext as ToolContext
     from flue_actors.definition.tools import define_tool as define_tool
     from flue_actors.definition.tools import tool as tool
@@ -38,34 +43,41 @@ if TYPE_CHECKING:
     from flue_actors.gateway.app import create_app as create_app
     from flue_actors.gateway.app import mount as mount
     from flue_actors.gateway.main import serve as serve
+    from flue_actors.mcp.server import connect_mcp_server as connect_mcp_server
     from flue_actors.memory import memory_store as memory_store
     from flue_actors.retention import Retention as Retention
     from flue_actors.runtime import Runtime as Runtime
+    from flue_actors.sandboxes.isolated import isolated as isolated
+    from flue_actors.sandboxes.local import local as local
+    from flue_actors.sandboxes.virtual import virtual as virtual
+    from flue_actors.skills.load import load_skill as load_skill
     from flue_actors.store import sqlite as sqlite
 
 # The core imports neither gateway nor store: these names are strings until somebody asks for them.
 _HOMES = {
     "flue_actors.agent_ref": ("AgentRef", "DispatchReceipt"),
     "flue_actors.context": ("configure_provider", "dispatch", "observe", "register_provider"),
-    "flue_actors.definition.agent": (
-        "AgentConfig",
-        "AgentContext",
-        "create_agent",
-        "define_agent_profile",
-    ),
+    "flue_actors.definition.agent": ("AgentConfig", "AgentContext", "create_agent", "define_agent_profile"),
+    "flue_actors.definition.attaching": ("File", "Image"),
     "flue_actors.definition.fields": ("Durability",),
     "flue_actors.definition.guards": ("CallNext", "GuardRequest", "GuardResponse", "Principal", "bearer", "public"),
+    "flue_actors.definition.limits": ("Compaction", "Limits"),
     "flue_actors.definition.profile": ("AgentProfile",),
     "flue_actors.definition.project": ("AgentDefinition",),
     "flue_actors.definition.settings": ("Settings",),
-    "flue_actors.definition.tools": ("Tool", "ToolContext", "define_tool", "tool"),
+    "flue_actors.definition.tools": ("Tool", "ToolAnswer", "ToolContext", "define_tool", "tool"),
     "flue_actors.errors": ("Denied", "FlueError", "ToolError"),
     "flue_actors.events": ("PromptResult",),
     "flue_actors.gateway.app": ("create_app", "mount"),
     "flue_actors.gateway.main": ("serve",),
+    "flue_actors.mcp.server": ("connect_mcp_server",),
     "flue_actors.memory": ("memory_store",),
     "flue_actors.retention": ("Retention",),
     "flue_actors.runtime": ("Runtime",),
+    "flue_actors.sandboxes.isolated": ("isolated",),
+    "flue_actors.sandboxes.local": ("local",),
+    "flue_actors.sandboxes.virtual": ("virtual",),
+    "flue_actors.skills.load": ("load_skill",),
     "flue_actors.store": ("sqlite",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -78,27 +90,36 @@ __all__ = [
     "AgentProfile",
     "AgentRef",
     "CallNext",
+    "Compaction",
     "Denied",
     "DispatchReceipt",
     "Durability",
+    "File",
     "FlueError",
     "GuardRequest",
     "GuardResponse",
+    "Image",
+    "Limits",
     "Principal",
     "PromptResult",
     "Retention",
     "Runtime",
     "Settings",
     "Tool",
+    "ToolAnswer",
     "ToolContext",
     "ToolError",
     "bearer",
     "configure_provider",
+    "connect_mcp_server",
     "create_agent",
     "create_app",
     "define_agent_profile",
     "define_tool",
     "dispatch",
+    "isolated",
+    "load_skill",
+    "local",
     "memory_store",
     "mount",
     "observe",
@@ -107,6 +128,7 @@ __all__ = [
     "serve",
     "sqlite",
     "tool",
+    "virtual",
 ]
 
 

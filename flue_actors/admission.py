@@ -67,6 +67,9 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     shape: ResultShape[Any] | None = None
 
 
+PLAINLY: Final = Sending()
+
+
 class Admission:
     """Lets inputs in.
 

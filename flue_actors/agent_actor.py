@@ -34,6 +34,7 @@ from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.settling import TRIES, aborted, keep_for_next_start, tell_outcome
+from flue_actors.state import InstanceState
 from flue_actors.submissions import Pending
 from flue_actors.tool_calls import Boundary, Suspended
 
@@ -76,7 +77,7 @@ class AgentHost(Protocol):
         """It waits for somebody's decision."""
         ...
 
-    async def resolve(self, pending: Pending) -> ResolvedAgent:
+    async def resolve(self, pending: Pending, state: InstanceState) -> ResolvedAgent:
         """The agent's configuration for this input. Raises ConfigError, UnknownAgentError."""
         ...
 
@@ -174,7 +175,7 @@ class AgentActor(Actor):
                     raise aborted(member.abort)
             if self._host.park(operation.members):
                 return True
-            agent = await self._host.resolve(pending)
+            agent = await self._host.resolve(pending, self._own().state)
             self._adopt(agent)
             left = _left(agent, pending, past)
             await self._end_of_burst(agent, pending)

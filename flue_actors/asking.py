@@ -56,7 +56,8 @@ class History:
             StoreError: A write was refused.
         """
         try:
-            reply = await call.perform(await self._whole(request()))
+            asked = request()
+            reply = await call.perform(await self._whole(asked) if self._writer.session.illustrated else asked)
             if not self._resolved.info.context_window or not overflowed_silently(reply.message, self._window()):
                 return reply
             self._budget.count_below(reply.message.usage)

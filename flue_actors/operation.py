@@ -308,8 +308,9 @@ class Operation:
         """The last reply, behind what an interruption had left of it."""
         used = self._usage
         result = prompt_result(ending.last, used.usage, ending.stop_reason)
-        kept = work.loop.kept if ending.data is UNSET else ""
-        total = used.total
+        kept, total = work.loop.kept if ending.data is UNSET else "", used.total
+        if total is used.usage and not kept and ending.text is None and ending.data is UNSET:
+            return result
         return msgspec.structs.replace(
             result,
             text=kept + (ending.text if ending.text is not None else result.text),

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Unpack
 
 import msgspec
 
-from flue_actors.admission import Admitted, Sending
+from flue_actors.admission import PLAINLY, Admitted, Sending
 from flue_actors.agent_ref import (
     ApprovalInfo,
     DispatchReceipt,
@@ -44,6 +44,7 @@ from flue_actors.errors import (
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION, AgentKey
 from flue_actors.inputs import (
+    NO_OPTIONS,
     CallOptions,
     CompactInput,
     DispatchInput,
@@ -101,6 +102,8 @@ class RefHost(Protocol):
 
 def _options(key: AgentKey, result: Any, how: Prompted, *, watch: bool = False) -> tuple[CallOptions, Sending]:
     """What a prompt says of itself, apart from its message."""
+    if result is None and not how and not watch:
+        return NO_OPTIONS, PLAINLY
     shape = None if result is None else ResultShape[Any](result)
     call = CallOptions(
         model=how.get("model"),

@@ -40,6 +40,7 @@ from flue_actors.retention import Retention
 from flue_actors.roster import Roster
 from flue_actors.services import Sent, Services
 from flue_actors.snapshot import RuntimeSnapshot, State
+from flue_actors.state import InstanceState
 from flue_actors.storage import Store
 from flue_actors.streaming import SessionStream
 from flue_actors.submissions import LiveInstance, LiveInstances, Pending
@@ -392,7 +393,7 @@ class Runtime:
         if self._intake is not None:
             self._intake.suspended(pending)
 
-    async def resolve(self, pending: Pending) -> ResolvedAgent:
+    async def resolve(self, pending: Pending, state: InstanceState) -> ResolvedAgent:
         """The agent's configuration for this input.
 
         Raises:
@@ -400,21 +401,15 @@ class Runtime:
         """
         key = pending.submission.key
         agent = self.definition(key.agent).agent
-        given = AgentContext(agent=key.agent, id=key.id, env=self._env, principal=pending.principal)
-        self._resolved[key.agent] = resolved = agent.static or await self._initialize(agent, given)
+        resolved = agent.static
+        if resolved is None:
+            kept = await state.decoded()
+            given = AgentContext(agent=key.agent, id=key.id, env=self._env, principal=pending.principal, state=kept)
+            resolved = await agent.resolve(given, timeout=self.settings.tool_timeout)  # the user's code, as a tool is
+        self._resolved[key.agent] = resolved
         return resolved
 
     # -- inside ---------------------------------------------------------------------------------------------------
-
-    async def _initialize(self, agent: CreatedAgent, given: AgentContext) -> ResolvedAgent:
-        """An initializer is the user's code as a tool is, and gets as long as a tool."""
-        seconds = self.settings.tool_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                return await agent.resolve(given)
-        except TimeoutError:
-            message = f'The initializer of agent "{given.agent}" did not return within {seconds:g} seconds.'
-            raise ConfigError(message) from None
 
     def _make_system(self) -> ActorSystem:
         settings = self.settings
@@ -423,6 +418,7 @@ class Runtime:
             passivate_after=settings.passivate_after,
             max_active=settings.max_active,
             cancel_grace=settings.cancel_grace,
+            max_children=settings.max_children,
         )
         return ActorSystem(limits=limits, rng=self._rng)
 

@@ -32,6 +32,10 @@ class InstanceState:
         """
         return CallState(self, await self.values())
 
+    async def decoded(self) -> dict[str, Any]:
+        """Everything, by name; a copy. Raises StoreError."""
+        return {name: msgspec.json.decode(body) for name, body in (await self.values()).items()}
+
     async def values(self) -> dict[str, bytes]:
         """Everything, as JSON by name. Not to be changed. Raises StoreError."""
         if self._values is None:

@@ -158,8 +158,8 @@ class TurnLoop:
         ended = asyncio.get_running_loop().time()
         emit(events.Turn, **turn_account(reply.message, reply.started, ended), is_error=False)
 
-    async def _ask(self, agent: ResolvedAgent, *, use_tools: bool = True) -> Reply:
-        return await self._ask_model(self._call, lambda: self._request(agent, use_tools))
+    def _ask(self, agent: ResolvedAgent, *, use_tools: bool = True) -> Awaitable[Reply]:
+        return self._ask_model(self._call, lambda: self._request(agent, use_tools))
 
     def _request(self, agent: ResolvedAgent, use_tools: bool) -> ModelRequest:
         submission = self._writer.host.submission

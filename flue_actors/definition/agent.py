@@ -3,6 +3,7 @@
 How they merge is said in `resolving`.
 """
 
+import asyncio
 import functools
 import inspect
 import sysconfig
@@ -44,6 +45,7 @@ class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
         env: The environment (with ``.env`` under ``flue-actors dev``).
         payload: The workflow's payload; None for agents.
         principal: Who sent the message, if a guard said so.
+        state: What the instance's tools keep (`ToolContext.state`), as it is now; not to be changed here.
     """
 
     agent: str
@@ -51,6 +53,7 @@ class AgentContext(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str]
     payload: Any = None
     principal: Principal | None = None
+    state: Mapping[str, Any] = {}
 
 
 class AgentConfig:
@@ -145,11 +148,11 @@ class CreatedAgent:
         """The configuration where it depends on nothing; None where an initializer makes it."""
         return self._static
 
-    async def resolve(self, ctx: AgentContext) -> ResolvedAgent:
-        """The configuration for one submission: runs the initializer.
+    async def resolve(self, ctx: AgentContext, *, timeout: float | None = None) -> ResolvedAgent:
+        """The configuration for one submission: runs the initializer, which may take ``timeout`` seconds.
 
         Raises:
-            ConfigError: It raised, or what it returned is not valid; ``dev`` says where.
+            ConfigError: It raised, took too long, or what it returned is not valid; ``dev`` says where.
             FlueError: One that the initializer raised itself.
         """
         if self._initialize is None:
@@ -158,7 +161,7 @@ class CreatedAgent:
         try:
             config: object = self._initialize(ctx)
             if inspect.isawaitable(config):
-                config = await config
+                config = await _in_time(config, timeout)
             if isinstance(config, AgentConfig):
                 return resolve(config.fields)
         except ConfigError as error:
@@ -267,6 +270,17 @@ def define_agent_profile(**fields: Unpack[ProfileFields]) -> AgentProfile:
         ConfigError: An unknown field, or one that is not valid.
     """
     return AgentProfile(fields)
+
+
+async def _in_time(config: Awaitable[object], seconds: float | None) -> object:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await config
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ConfigError(f"Its initializer did not return within {seconds:g} seconds.") from None
 
 
 def _users_line(error: Exception) -> str:

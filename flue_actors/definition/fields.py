@@ -188,7 +188,6 @@ PROFILE_FIELDS: Final[Mapping[str, Check]] = {
 }
 
 
-
 def check_call(model: str | None, thinking_level: str | None, limits: Limits | None) -> None:
     """Check what one input wants otherwise than its agent's definition says. Raises ConfigError."""
     for name, value in (("model", model), ("thinking_level", thinking_level), ("limits", limits)):

@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_in_flight: Requests without an outcome on one WebSocket.
         stall_warning: How long one callback may keep the event loop to itself before the log says whose it is; 0 = never.
         model_concurrency: Model calls at the same time, per provider.
+        max_children: Subagents' tasks of one message, or of one task, that are worked on at the same time; others wait.
         retain_submissions: After its outcome, an input with its receipt and idempotency key is kept this long; None (in
             files and variables ``never``) = it is never forgotten.
         retain_idle: After its newest message, an instance is kept this long; None = it is never erased.
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight: Count = 64
     stall_warning: SecondsOrNone = 1.0
     model_concurrency: Count = 512
+    max_children: Count = 16
     retain_submissions: Age | None = 7 * 86_400.0
     retain_idle: Age | None = None
 

@@ -36,7 +36,6 @@ class Delegated(msgspec.Struct, frozen=True, kw_only=True):
     detached: bool = False
 
 
-
 _OPTIONS: Final = ("name", "description", "parameters", "execute", "timeout", "durable", "idempotent", "approval")
 
 
