@@ -3,6 +3,7 @@
 #   make test     lint, types, import contracts, and every test
 #   make test-faults   the whole fault lab: 200 kills, 1,000 power losses, every crash point, ... (half an hour at most)
 #   make test-mcp      MCP tools against the npm package server-everything too (needs node, npm and the network)
+#   make test-evals    what docs/evals.md shows, with pydantic-evals
 #   make bench    the benchmarks (python -m benchmarks list|run|compare)
 # Another interpreter: make PYTHON=python3.12 venv
 
@@ -14,7 +15,7 @@ EVERYTHING ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flue-actors/server-everythi
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help venv run test test-faults test-mcp lint types bench clean
+.PHONY: help venv run test test-faults test-mcp test-evals lint types bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -47,6 +48,10 @@ test-mcp: $(READY)
 	@command -v npm >/dev/null || { echo "make test-mcp needs node and npm." >&2; exit 1; }
 	@npm install --silent --no-audit --no-fund --prefix '$(EVERYTHING)' @modelcontextprotocol/server-everything@2026.8.31
 	@MCP_EVERYTHING='$(EVERYTHING)' $(BIN)/python -m pytest -q -n $(WORKERS) tests/mcp
+
+test-evals: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group evals
+	@$(BIN)/python -m pytest -q tests/testing/test_pages.py -k evaluation
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -66,7 +66,7 @@ async def test_a_question_that_was_not_recorded_fails_with_the_words_of_the_page
         assert line in said
 
 
-@pytest.mark.skipif(find_spec("pydantic_evals") is None, reason="needs pydantic-evals: pip install --group evals")
+@pytest.mark.skipif(find_spec("pydantic_evals") is None, reason="needs pydantic-evals: make test-evals")
 async def test_the_evaluation_of_the_page_scores_the_same_live_and_replayed(tmp_path: Path) -> None:
     (tmp_path / "capitals.py").write_text(program("evals.md", "py"))
     async with messages_server() as server:
