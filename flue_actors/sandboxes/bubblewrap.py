@@ -72,6 +72,7 @@ def furnish(scratch: str, owner: tuple[int, int] | None) -> None:
         if owner is not None:
             os.chown(folder, *owner)
     _write(scratch, "passwd", f"agent:x:{USER}:{USER}::{WORKSPACE}:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n")
+    _write(scratch, "hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n")
     _write(scratch, "group", f"agent:x:{USER}:\nnogroup:x:65534:\n")
 
 
@@ -108,7 +109,7 @@ def _mounts(box: Box) -> list[str]:
         mounts += _system(folder)
     for name in (*_ETC, *(_ETC_OF_NETWORK if box.network else ())):
         mounts += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for name in ("passwd", "group"):
+    for name in ("passwd", "group", *(() if box.network else ("hosts",))):
         mounts += ["--ro-bind", f"{box.scratch}/etc/{name}", f"/etc/{name}"]
     mounts += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{box.scratch}/shm", "/dev/shm"]  # noqa: S108
     mounts += ["--bind", f"{box.scratch}/tmp", "/tmp", "--dir", "/run", "--dir", "/var"]  # noqa: S108

@@ -140,6 +140,10 @@ async def test_our_own_listener_cannot_be_reached(workspace: Path) -> None:
         await opened.close()
 
 
+async def test_commands_have_a_loopback_of_their_own(isolated_sandbox: HostSandbox) -> None:
+    assert "127.0.0.1" in await said(isolated_sandbox, "getent ahosts localhost")
+
+
 async def test_sockets_without_a_file_cannot_be_reached(isolated_sandbox: HostSandbox) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"\0flue-{uuid.uuid4().hex}")
