@@ -107,6 +107,12 @@ _ALL: Final = (
         goals={"runtime_over_sdk_stream": Goal(at_most=1)},
     ),
     Benchmark(
+        name="first_command",
+        says="the first shell command on a virtual sandbox, its creation included",
+        core=None,
+        goals={"first_ms": Goal(at_most=2)},
+    ),
+    Benchmark(
         name="passivation",
         says="what 100,000 instances touched once and passivated leave in the runtime",
         goals={

@@ -2,7 +2,7 @@
 
 A process of its own, because a one-line script can end bashkit's: ``x='eval "$x"'; eval "$x"`` overflows its stack, as do
 five thousand brackets given to ``jq``, and that is a segmentation fault of the whole process. Forked, because a fresh
-Python with bashkit takes 60 ms. What it starts has no environment, no open file of ours, and ends when its line to us
+Python with bashkit takes 60 ms. What it starts has nothing of our environment, no open file of ours, and ends when its line to us
 closes; so does the nursery, however we end.
 
 One interpreter is always begun ahead: a fork, a loop and bashkit's threads take 5 ms that the first command need not wait
@@ -29,6 +29,8 @@ main()
 """
 _LINE: Final = 3
 """The file descriptor under which the nursery finds its line to us."""
+_ENV: Final = {"TOKIO_WORKER_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+"""All of its environment, and of what it starts: how many threads bashkit has (else as many as there are cores)."""
 
 
 class Nursery:
@@ -97,7 +99,7 @@ def _spawn() -> socket.socket:
             os.set_inheritable(_LINE, True)
             line = []
         argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, *(os.path.abspath(path) for path in sys.path)]
-        pid = os.posix_spawn(sys.executable, argv, {}, file_actions=nothing + line)
+        pid = os.posix_spawn(sys.executable, argv, _ENV, file_actions=nothing + line)
     threading.Thread(target=os.waitpid, args=(pid, 0), name="virtual sandboxes", daemon=True).start()
     return ours
 
