@@ -19,7 +19,7 @@ from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.outcome import add_usage
 from flue_actors.conversation.resumption import resumption
 from flue_actors.definition.profile import AgentProfile
-from flue_actors.definition.resolving import ResolvedAgent, resolve_subagent
+from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import Delegated, ToolAnswer
 from flue_actors.emitting import TaskPlace
 from flue_actors.entry_writer import EntryWriter
@@ -147,7 +147,7 @@ class Task:
         """Work on it until it has come to something. Raises StoreError."""
         parent, place = self._parent, self._place
         services, key = parent.services, parent.writer.host.submission.key
-        agent = services.equipment.equip(resolve_subagent(self._profile, self._parents_agent))
+        agent = services.equipment.subagent(self._profile, self._parents_agent)
         session = Session(key, place.session)
         entries, journal = list[Entry](), list[JournalRow]()
         if parent.writer.host.submission.attempt > 1:  # it may have begun before
