@@ -17,19 +17,14 @@ Usage is a quarter of the characters, without prices: ``usage.cost`` is None.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from typing import Final
 
-from flue_actors.errors import ContextOverflowError, FlueError, ModelError, ModelRefusedError
-from flue_actors.messages import (
-    AssistantContent,
-    ToolCall,
-)
+from flue_actors.errors import ContextOverflowError, ModelRefusedError
 from flue_actors.models.failures import broken_stream, status_error
 from flue_actors.models.protocol import (
     ModelEvent,
     ModelRequest,
-    ReplyDone,
     TextDelta,
     ThinkingDelta,
 )
@@ -43,7 +38,6 @@ from flue_actors.models.scripted_replies import (
     rounds_so_far,
     scripted_name,
     step_reply,
-    whole_reply,
 )
 
 API: Final = "scripted"
@@ -107,68 +101,6 @@ class ScriptedProvider:
             while len(self._attempts) > _MAX_FAILING:
                 del self._attempts[next(iter(self._attempts))]
         return fault
-
-
-Reply = (
-    str
-    | ToolCall
-    | Sequence[AssistantContent]
-    | ReplyDone
-    | FlueError
-    | Callable[[ModelRequest], AsyncIterator[ModelEvent]]
-)
-"""What a `ScriptedModel` plays: text, one call, several blocks, a whole reply, an error, or a stream of your own."""
-
-
-class ScriptedModel:
-    """A `ModelClient` that plays the given replies in order and records what it was asked.
-
-    Attributes:
-        requests: Every request, in order.
-        closed: Streams that were left before their end (aborted, timed out).
-    """
-
-    def __init__(self, replies: Sequence[Reply] = (), *, size: int = 20) -> None:
-        self.requests: list[ModelRequest] = []
-        self.closed: int = 0
-        self._replies: list[Reply] = list(replies)
-        self._size = size
-
-    @property
-    def api(self) -> str:
-        """``scripted``."""
-        return API
-
-    def add(self, *replies: Reply) -> None:
-        """Put more replies behind those still to come."""
-        self._replies += replies
-
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        """Play the next reply.
-
-        Raises:
-            ModelError: The next reply is an error, or none is left.
-        """
-        self.requests.append(request)
-        if not self._replies:
-            raise ModelError(dev=f"ScriptedModel has no reply left for request {len(self.requests)}.")
-        reply = self._replies.pop(0)
-        if isinstance(reply, FlueError):
-            raise reply
-        ended = False
-        try:
-            if isinstance(reply, Callable):
-                async for event in reply(request):
-                    yield event
-            else:
-                for event in reply_events(whole_reply(reply, request), size=self._size):
-                    yield event
-            ended = True
-        finally:
-            self.closed += not ended
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
 
 
 async def _fail(fault: Fault) -> None:

@@ -137,19 +137,6 @@ def counted_anew(reply: ReplyDone, request: ModelRequest) -> ReplyDone:
     return msgspec.structs.replace(reply, usage=usage)
 
 
-def whole_reply(reply: str | ToolCall | Sequence[AssistantContent] | ReplyDone, request: ModelRequest) -> ReplyDone:
-    """A reply from its short form, with estimated usage."""
-    if isinstance(reply, ReplyDone):
-        return reply
-    if isinstance(reply, str):
-        content: tuple[AssistantContent, ...] = (TextContent(text=reply),)
-    elif isinstance(reply, ToolCall):
-        content = (reply,)
-    else:
-        content = tuple(reply)
-    return _finished(content, request)
-
-
 def _finished(content: tuple[AssistantContent, ...], request: ModelRequest, stop: StopReason = "stop") -> ReplyDone:
     if any(isinstance(block, ToolCall) for block in content):
         stop = "toolUse"

@@ -9,7 +9,7 @@ from flue_actors import AgentConfig, AgentContext, Durability, Tool, create_agen
 from flue_actors.definition.agent import CreatedAgent
 from flue_actors.definition.resolving import ResolvedAgent, resolve
 from flue_actors.errors import ConfigError
-from flue_actors.models.scripted import ScriptedModel
+from flue_actors.testing import ScriptedModel
 
 
 def resolved(config: AgentConfig) -> ResolvedAgent:

@@ -9,7 +9,7 @@ from pathlib import Path
 from flue_actors import Runtime, create_agent, sqlite
 from flue_actors.messages import UserMessage, text_of
 from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
-from flue_actors.models.scripted import ScriptedModel
+from flue_actors.testing import ScriptedModel
 from tests.faults.picture import picture_of
 from tests.faults.validity import history_problems
 

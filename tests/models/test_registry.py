@@ -8,7 +8,7 @@ from flue_actors.errors import ConfigError, ModelError
 from flue_actors.messages import TextContent
 from flue_actors.models.catalog import ModelInfo
 from flue_actors.models.registry import ModelRegistry
-from flue_actors.models.scripted import ScriptedModel
+from flue_actors.testing import ScriptedModel
 from tests.messages_api import messages_server
 from tests.models.helpers import MODEL, asking, events_of, reply_of
 

@@ -8,8 +8,9 @@ from flue_actors.errors import ConfigError, ContextOverflowError, ModelError, Mo
 from flue_actors.messages import Message, SignalMessage, TextContent, ToolCall, Usage
 from flue_actors.models.catalog import ModelInfo
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta, ThinkingEnd, ThinkingStart
-from flue_actors.models.scripted import ScriptedModel, ScriptedProvider
+from flue_actors.models.scripted import ScriptedProvider
 from flue_actors.models.scripted_replies import JOKES, scripted_name
+from flue_actors.testing import ScriptedModel
 from tests.models.helpers import asking, assistant, done_of, events_of, reply_of, result, streamed
 
 
@@ -173,7 +174,7 @@ async def test_a_scripted_model_raises_its_errors_and_fails_when_it_runs_out() -
         await events_of(model, asking("a"))
     with pytest.raises(ModelError) as failed:
         await events_of(model, asking("b"))
-    assert "no reply left" in failed.value.dev
+    assert "no reply left" in failed.value.message
 
 
 async def test_a_scripted_model_can_play_a_stream_of_your_own_and_counts_abandoned_ones() -> None:

@@ -12,8 +12,8 @@ from flue_actors.definition.settings import Settings
 from flue_actors.errors import AbortedError, FlueError, ModelOverloadedError, SubmissionNotFoundError
 from flue_actors.messages import AssistantMessage, ToolCall, text_of
 from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
+from flue_actors.testing import ScriptedModel
 from tests.runtime.machine import kinds_stored, machine, results_in, shown, signals, texts
 from tests.runtime.replies import half
 from tests.runtime.support import running, virtual_time

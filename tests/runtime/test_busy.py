@@ -10,9 +10,9 @@ from flue_actors import create_agent, tool
 from flue_actors.agent_ref import IfBusy, Submitted
 from flue_actors.errors import AbortedError, SessionBusyError
 from flue_actors.messages import ToolCall, UserMessage, text_of
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.refs import LocalAgentRef
 from flue_actors.runtime import Runtime
+from flue_actors.testing import ScriptedModel
 from tests.runtime.machine import kinds_stored, machine, texts
 from tests.runtime.support import running, virtual_time
 

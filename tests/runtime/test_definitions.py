@@ -11,8 +11,8 @@ from flue_actors.definition.settings import Settings
 from flue_actors.errors import UnavailableError, UnknownAgentError
 from flue_actors.messages import SignalMessage, text_of
 from flue_actors.models.protocol import ModelRequest
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
+from flue_actors.testing import ScriptedModel
 from tests.runtime.machine import machine, results_in, signals
 from tests.runtime.support import running, virtual_time
 

@@ -16,8 +16,8 @@ from flue_actors import (
 )
 from flue_actors.errors import InvalidRequestError, NoRuntimeError, UnknownAgentError
 from flue_actors.messages import AssistantMessage, SignalMessage, ToolCall, text_of
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
+from flue_actors.testing import ScriptedModel
 from tests.runtime.support import running, virtual_time
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")

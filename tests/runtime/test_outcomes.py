@@ -30,13 +30,13 @@ from flue_actors.ids import AgentKey, Ids
 from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, Usage
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
 from flue_actors.models.registry import ModelRegistry
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.observing import Observers
 from flue_actors.runtime import Runtime
 from flue_actors.services import Services
 from flue_actors.settling import settle_unworked
 from flue_actors.storage import Admit, Claim, Committed, Fence, Op, Settle, Store, Submission
 from flue_actors.submissions import LiveInstances, Pending
+from flue_actors.testing import ScriptedModel
 from tests.runtime.support import virtual_time
 
 DELAY = 0.3

@@ -13,9 +13,9 @@ from flue_actors.errors import AbortedError, AttemptsExhaustedError, DeadlineExc
 from flue_actors.events import Event, StreamInterrupted
 from flue_actors.messages import AssistantMessage, TextContent, ToolCall, Usage, text_of
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Append
+from flue_actors.testing import ScriptedModel
 from tests.conversation.build import reply
 from tests.runtime.machine import U1, kinds_stored, machine, results_in, shown, signals, texts
 from tests.runtime.replies import half, hang

@@ -16,9 +16,9 @@ from flue_actors.errors import (
 from flue_actors.events import Event
 from flue_actors.ids import AgentKey
 from flue_actors.messages import AssistantMessage, ToolCall, ToolResultMessage, UserMessage, text_of
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Admit, Append, Claim, Submission
+from flue_actors.testing import ScriptedModel
 from tests.conversation.build import reply, user
 from tests.runtime.support import running, virtual_time
 

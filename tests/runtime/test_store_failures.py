@@ -11,8 +11,8 @@ import pytest
 from flue_actors import Durability, create_agent, memory_store, tool
 from flue_actors.errors import DeadlineExceededError, StoreUnavailableError
 from flue_actors.messages import ToolCall
-from flue_actors.models.scripted import ScriptedModel
 from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle
+from flue_actors.testing import ScriptedModel
 from tests.runtime.support import kinds, running, virtual_time, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
