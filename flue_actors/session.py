@@ -1,7 +1,8 @@
 """One named conversation of an active instance: what of it is in memory, and how it is loaded and written."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Self
+from typing import Final, Self
 
 from flue_actors.conversation.entries import Source, message_entry
 from flue_actors.conversation.frozen import Frozen, decode_frozen
@@ -10,6 +11,9 @@ from flue_actors.ids import AgentKey
 from flue_actors.messages import Message, is_illustrated
 from flue_actors.places import Position
 from flue_actors.storage import Entry, Store
+
+MANY: Final = 500
+"""Entries that are read on the loop, 4 us each; more of them would hold up everybody else."""
 
 
 class Session:
@@ -23,12 +27,19 @@ class Session:
 
     __slots__ = ("frozen", "illustrated", "key", "name", "position", "seq", "system", "transcript")
 
-    def __init__(self, key: AgentKey, name: str, entries: Sequence[Entry] = (), frozen: Frozen | None = None) -> None:
+    def __init__(
+        self,
+        key: AgentKey,
+        name: str,
+        entries: Sequence[Entry] = (),
+        frozen: Frozen | None = None,
+        transcript: Transcript | None = None,
+    ) -> None:
         self.key = key
         self.name = name
         self.seq = entries[-1].seq if entries else 0
         self.position = Position(self.seq)
-        self.transcript = Transcript.of(entries)
+        self.transcript = Transcript.of(entries) if transcript is None else transcript
         self.frozen = frozen
         self.system: str | None = None
         self.illustrated = any(map(is_illustrated, self.transcript.context()))
@@ -44,7 +55,8 @@ class Session:
         if not entries:
             return cls(key, name), entries
         frozen = (await store.kv(key, "frozen")).get(name)
-        return cls(key, name, entries, None if frozen is None else decode_frozen(frozen)), entries
+        transcript = await asyncio.to_thread(Transcript.of, entries) if len(entries) > MANY else None
+        return cls(key, name, entries, None if frozen is None else decode_frozen(frozen), transcript), entries
 
     def next_seq(self) -> int:
         """The seq of the next entry; counts it as taken."""
