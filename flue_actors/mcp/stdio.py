@@ -66,9 +66,9 @@ async def stdio_transport(target: Target, lost: Callable[[], None]) -> AsyncGene
                 group.cancel_scope.cancel()
     except BaseException as error:
         error.add_note(noise.tail())  # why a server did not start is nowhere else
+        if process.returncode is None:
+            _signal(process, signal.SIGKILL)  # cancelled twice: no time for more
         raise
-    finally:
-        _signal(process, signal.SIGKILL)
 
 
 async def _start(target: Target) -> Process:

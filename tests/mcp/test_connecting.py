@@ -60,7 +60,8 @@ async def test_closing_while_it_connects_gives_up():
     server = raw(told={"silent": True})
     waiting = asyncio.create_task(_tools(server))
     await asyncio.sleep(0)
-    await server.close()
+    async with asyncio.timeout(8):
+        await server.close()
     with pytest.raises(UnavailableError):
         await waiting
 

@@ -52,12 +52,19 @@ async def test_the_children_of_a_process_that_died_are_ended_too(tmp_path):
         await until(lambda: not alive(child))
 
 
+async def test_a_process_that_does_not_end_by_itself_is_told_to_before_it_is_killed(tmp_path):
+    async with raw(told={"stays": str(tmp_path / "end")}):
+        pass
+    assert written(tmp_path / "end") == "told to end"
+
+
 async def test_stderr_goes_to_the_log_up_to_a_bound(caplog):
     with caplog.at_level(logging.INFO, "flue_actors.mcp"):
         async with acting() as server:
             assert (await call(server, "shout")).text == "quiet again"
             await until(lambda: "is dropped" in caplog.text)
     assert "t: noise" in caplog.text
+    assert caplog.text.count("is dropped") == 1
     assert sum(len(record.getMessage()) for record in caplog.records) < LOGGED * 1.2
 
 
