@@ -17,6 +17,7 @@ from zlib import crc32
 from flue_actors import Runtime, create_agent, sqlite
 from flue_actors.conversation.entries import message_entry
 from flue_actors.ids import PARTITIONS, AgentKey
+from flue_actors.inputs import PromptInput, encode_input
 from flue_actors.messages import AssistantMessage, Message, TextContent, ToolCall, Usage, UserMessage
 from flue_actors.storage import (
     FORMAT_VERSION,
@@ -31,7 +32,6 @@ from flue_actors.storage import (
     Submission,
     WriteJournal,
 )
-from flue_actors.inputs import PromptInput, encode_input
 
 AGENT: Final = "echo"
 INSTRUCTIONS: Final = "Reply with a short text."

@@ -39,7 +39,9 @@ async def _measure(name: str, store: Store, pairs: int) -> dict[str, float]:
     async with Runtime(agents, store=store, settings=Settings(max_children=128)) as runtime:
         for number in range(pairs + 2):
             started = time.perf_counter()
-            await asyncio.gather(*[runtime.ref("worker", f"{number}-{n}").prompt("hello there") for n in range(AT_ONCE)])
+            await asyncio.gather(
+                *[runtime.ref("worker", f"{number}-{n}").prompt("hello there") for n in range(AT_ONCE)]
+            )
             between = time.perf_counter()
             await runtime.ref("parent", str(number)).prompt(_CALLS)
             if number >= 2:  # the first ones warm up
