@@ -1,13 +1,14 @@
 """A runtime under test: crashes, evictions, and what is left after them."""
 
 import asyncio
+import time
 
 import pytest
 
 from flue_actors import create_agent, tool
 from flue_actors.agent_ref import DispatchReceipt
 from flue_actors.clock import iso
-from flue_actors.errors import FlueError, NotStartedError
+from flue_actors.errors import FlueError, NotStartedError, StoreUnavailableError
 from flue_actors.messages import text_of
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.testing import FunctionModel, Machine, ScriptedModel, VirtualClock, calls, in_virtual_time
@@ -74,6 +75,27 @@ async def test_an_input_is_answered_exactly_once_whichever_commit_the_process_di
                 assert history.count("done") == 1
 
 
+@in_virtual_time
+async def test_the_commit_a_process_dies_at_is_kept_and_it_never_hears_of_that() -> None:
+    async with Machine({"agent": AGENT}, models=ScriptedModel(["done"])) as machine:
+        await machine.restart(dies_after=1)
+        with pytest.raises(FlueError):
+            await machine.runtime.dispatch("agent", id="u1", input="hi")
+        await machine.restart()
+        await asyncio.sleep(1)
+        assert len(await machine.ref("agent", "u1").history()) == 2
+
+
+@in_virtual_time
+async def test_a_disk_that_is_full_refuses_one_commit_and_takes_the_next() -> None:
+    async with Machine({"agent": AGENT}, models=ScriptedModel(["done"])) as machine:
+        await machine.restart(fails_at=frozenset({1}))
+        with pytest.raises(StoreUnavailableError):
+            await machine.runtime.dispatch("agent", id="u1", input="lost")
+        assert (await machine.ref("agent", "u1").prompt("kept")).text == "done"
+        assert len(await machine.ref("agent", "u1").history()) == 2
+
+
 async def accepted(machine: Machine) -> DispatchReceipt | None:
     try:
         return await machine.runtime.dispatch("agent", id="u1", input="hi")
@@ -118,8 +140,6 @@ async def test_an_instance_that_never_rests_cannot_be_evicted() -> None:
 
 @in_virtual_time
 async def test_a_sync_tool_takes_real_time_and_meets_no_virtual_timeout() -> None:
-    import time
-
     @tool
     def slow() -> str:
         """Take a moment."""

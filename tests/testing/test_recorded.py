@@ -229,6 +229,19 @@ async def test_an_agent_is_recorded_through_the_real_sdk_and_replayed_without_it
     assert "canary" not in cassette.read_text()
 
 
+async def test_as_a_definitions_own_model_it_is_the_model_it_records(
+    cassette: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "only-for-this-test")
+    async with messages_server() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        agent = create_agent(model=RecordedModel(cassette, mode="record", model=HAIKU), instructions="", tools=[add])
+        async with Machine({"adder": agent}) as machine:
+            await machine.ref("adder", "u1").prompt('think Hm.\ncall add {"a": 1, "b": 2}')
+    assert [request.body["model"] for request in server.requests] == ["claude-haiku-4-5"] * 2
+    assert [block["type"] for block in server.requests[1].body["messages"][1]["content"]] == ["thinking", "tool_use"]
+
+
 @in_virtual_time
 async def test_an_unknown_request_fails_a_test_that_awaits_nothing(cassette: Path) -> None:
     agent = create_agent(model=HAIKU, instructions="")
