@@ -177,7 +177,7 @@ class Interpreter:
                 case wire.List(path):
                     return self._list(path)
                 case wire.Mkdir(path):
-                    self._mkdir(path)
+                    self._files.mkdir(path, recursive=True)
                 case wire.Remove(path, recursive):
                     self._files.remove(path, recursive)
                 case _:
@@ -192,17 +192,8 @@ class Interpreter:
         return wire.Bytes(self._files.read_file(path))
 
     def _write(self, path: str, data: bytes) -> None:
-        self._mkdir(posixpath.dirname(path))
+        self._files.mkdir(posixpath.dirname(path), recursive=True)
         self._files.write_file(path, data)
-
-    def _mkdir(self, path: str) -> None:
-        # bashkit turns a file on the way into a directory, and its content is lost.
-        at = "/"
-        for name in path.split("/"):
-            at = posixpath.join(at, name)
-            if self._files.exists(at) and not self._is_directory(at):
-                raise ValueError("not a directory")
-        self._files.mkdir(path, recursive=True)
 
     def _is_directory(self, path: str) -> bool:
         return self._files.exists(path) and self._files.stat(path)["file_type"] == "directory"
