@@ -100,7 +100,7 @@ class History:
                 is_error=True,
             )
             return False
-        await self._system.prepare(self._agent, self._workspace, fresh=True)
+        await self._system.refresh(self._agent, self._workspace)
         now = self._services.clock.now_ms()
         entry = compaction_entry(session.next_seq(), body, submission_id=writer.host.submission_id)
         frozen, _ = self._system.freeze(self._agent, now)

@@ -8,6 +8,7 @@ import msgspec
 from flue_actors.definition.profile import AgentProfile
 from flue_actors.definition.resolving import ResolvedAgent, resolve_subagent, with_tools
 from flue_actors.definition.tools import Tool
+from flue_actors.skills.discovery import merge
 from flue_actors.skills.skill import Skill
 from flue_actors.toolset.delegating import task_tool
 
@@ -25,23 +26,23 @@ class Equipment:
         """The agent with everything its model can call.
 
         Args:
-            found: Skills of its workspace.
+            found: Skills of its workspace. What is frozen of a session depends on the definition, and not on these.
 
         Raises:
             ConfigError: Two tools of one name, or two skills.
         """
         if agent.sandbox is None and not agent.subagents and not agent.skills:
             return agent
-        if found:
-            return _equipped(msgspec.structs.replace(agent, skills=(*agent.skills, *found)))
         equipped = self._known.get(agent)
         if equipped is None:
             equipped = self._known[agent] = _equipped(agent)
-        return equipped
-
+        if not found:
+            return equipped
+        more = _equipped(msgspec.structs.replace(agent, skills=merge(agent.skills, found)))
+        return _as_frozen(more, equipped)
 
     def subagent(self, profile: AgentProfile, parent: ResolvedAgent) -> ResolvedAgent:
-        """A subagent's configuration below this parent, with everything its model can call; made once (0.1 ms).
+        """A subagent's configuration below this parent, not equipped yet; made once (0.1 ms).
 
         Raises:
             ConfigError: The profile says nothing that works below this parent.
@@ -49,7 +50,7 @@ class Equipment:
         known = self._subagents.setdefault(parent, {})
         agent = known.get(profile)
         if agent is None:
-            agent = known[profile] = self.equip(resolve_subagent(profile, parent))
+            agent = known[profile] = resolve_subagent(profile, parent)
         return agent
 
 
@@ -59,8 +60,12 @@ def extended(agent: ResolvedAgent, tools: Sequence[Tool]) -> ResolvedAgent:
     Raises:
         ConfigError: Two of one name.
     """
-    more = with_tools(agent, (*agent.tools, *tools))
-    return msgspec.structs.replace(more, setup_id=agent.setup_id, fingerprint=agent.fingerprint)
+    return _as_frozen(with_tools(agent, (*agent.tools, *tools)), agent)
+
+
+def _as_frozen(agent: ResolvedAgent, known: ResolvedAgent) -> ResolvedAgent:
+    """The agent as a session takes it, in which the other one was frozen."""
+    return msgspec.structs.replace(agent, setup_id=known.setup_id, fingerprint=known.fingerprint)
 
 
 def _equipped(agent: ResolvedAgent) -> ResolvedAgent:

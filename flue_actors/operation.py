@@ -39,6 +39,7 @@ from flue_actors.session import Session
 from flue_actors.storage import Entry, Op, Requeue, Suspend
 from flue_actors.subagents import Spawn, Subagents
 from flue_actors.submissions import Pending
+from flue_actors.system_prompt import SystemPrompt
 from flue_actors.tool_calls import Boundary
 from flue_actors.turn_loop import Ending, earlier_piece
 from flue_actors.turn_record import TurnRecord
@@ -97,7 +98,7 @@ class Operation:
         """Work on the input until it is settled ``completed``.
 
         Raises:
-            TurnError: A model failure or a cap; settle it with `fail`.
+            TurnError: A model failure, a cap, or an unusable workspace; settle it with `fail`.
             Boundary: The runtime stops; leave it with `requeue`.
             Suspended: Somebody has to decide first; leave it with `suspend`.
             StoreError: A write was refused; the session in memory is no longer the stored one.
@@ -105,8 +106,10 @@ class Operation:
         self._record.emitter.full = agent.public_events == "full"
         if isinstance(self._given, DetachedInput):
             agent = subagent_at(agent, self._given)
-        chosen = overridden(self._services, self._pending, self._given, self._services.equipment.equip(agent))
-        work = self._work = await self._make_work(chosen)
+        system = SystemPrompt(self._services, self._session)
+        equipped = await system.equip(agent, self._instance.workspace(agent))
+        chosen = overridden(self._services, self._pending, self._given, equipped)
+        work = self._work = await self._make_work(chosen, system)
         again = await self._begin(work, chosen)
         if is_direct(self._given):
             ending = await run_direct(work, self._given, again)
@@ -179,7 +182,7 @@ class Operation:
 
     # -- beginning ------------------------------------------------------------------------------------------------
 
-    async def _make_work(self, chosen: Overridden) -> Work:
+    async def _make_work(self, chosen: Overridden, system: SystemPrompt) -> Work:
         past, instance = self._past, self._instance
         self._budget = Budget(
             chosen.agent.limits,
@@ -204,6 +207,7 @@ class Operation:
         return Work(
             place,
             chosen.agent,
+            system,
             past,
             lambda place: Subagents(place, chosen.agent, self._spawn),
             direct_tools(self._given),
@@ -212,7 +216,6 @@ class Operation:
 
     async def _begin(self, work: Work, chosen: Overridden) -> Sequence[ToolCall]:
         """Start the attempt; the calls of an earlier one that may run again."""
-        await work.system.prepare(chosen.base, work.place.workspace)
         if self._resumed:
             return await self._resume(work, chosen)
         self._take_up([self._party.host, *self._party.merging(chosen.base)], chosen)

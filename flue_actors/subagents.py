@@ -23,13 +23,22 @@ from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import Delegated, ToolAnswer
 from flue_actors.emitting import TaskPlace
 from flue_actors.entry_writer import EntryWriter
-from flue_actors.errors import ActorError, CallerError, DepthLimitError, ToolError, TurnError, UnavailableError
+from flue_actors.errors import (
+    ActorError,
+    CallerError,
+    DepthLimitError,
+    ToolError,
+    TurnError,
+    UnavailableError,
+    WorkspaceError,
+)
 from flue_actors.ids import TASK_PREFIX
 from flue_actors.inputs import DetachedInput
 from flue_actors.messages import AssistantMessage, TextContent, Usage, UserMessage, text_of
 from flue_actors.recording import Recording
 from flue_actors.session import Session
 from flue_actors.storage import Entry, JournalRow
+from flue_actors.system_prompt import SystemPrompt
 from flue_actors.tool_calls import LeftOpen
 from flue_actors.work import Work
 from flue_actors.work_place import WorkPlace
@@ -167,6 +176,11 @@ class Task:
         parent.budget.count_below(add_usage(past.usage, past.tasks), turns=past.turns)
         budget = Budget(agent.limits, turns=past.turns, usage=past.usage, tasks=past.tasks, parent=parent.budget)
         workspace = None if parent.workspace is None else parent.workspace.rooted(self._given.cwd)
+        system = SystemPrompt(services, session, stored=False)
+        try:
+            equipped = await system.equip(agent, workspace)
+        except WorkspaceError as error:
+            return TaskOutcome(error=error, usage=budget.total)
         below = WorkPlace(
             services=services,
             writer=writer,
@@ -178,12 +192,11 @@ class Task:
             task_id=place.task_id,
             path=(*parent.path, str(self._profile.name)),
         )
-        work = Work(below, agent, past, lambda place: Subagents(place, agent, spawn))
+        work = Work(below, equipped, system, past, lambda place: Subagents(place, equipped, spawn))
         return await self._finish(work, writer, budget)
 
     async def _finish(self, work: Work, writer: EntryWriter, budget: Budget) -> TaskOutcome:
         try:
-            await work.system.prepare(work.agent, work.place.workspace)
             work.system.freeze(work.agent, work.place.services.clock.now_ms())
             last = await self._answer(work, writer)
         except LeftOpen as left:

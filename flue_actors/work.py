@@ -42,6 +42,7 @@ class Work:
         self,
         place: WorkPlace,
         agent: ResolvedAgent,
+        system: SystemPrompt,
         past: Resumption,
         delegating: Callable[[WorkPlace], Delegating],
         tools: Mapping[str, Tool] | None = None,
@@ -50,12 +51,12 @@ class Work:
         self.place = place
         self.agent = agent
         self.past = past
-        self.system = SystemPrompt(place.services, place.writer.session, stored=place.task_id is None)
+        self.system = system
         resolved = self._resolved()
         self.call = self._model_call(resolved)
-        self.history = History(place, agent, self.system, resolved)
+        self.history = History(place, agent, system, resolved)
         self.tools = Toolbox(place, agent, past, delegating, tools)
-        self.loop = TurnLoop(place, self.system, self.call, self.tools, past, asking=asking, ask=self.history.ask)
+        self.loop = TurnLoop(place, system, self.call, self.tools, past, asking=asking, ask=self.history.ask)
 
     def _resolved(self) -> ResolvedModel:
         agent, limits = self.agent, self.agent.limits

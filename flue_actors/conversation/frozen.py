@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from flue_actors.conversation.workspace_context import FoundSkill
+
 
 class Frozen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The stored form.
@@ -19,6 +21,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         system_id: Hash of the instructions in the system prompt.
         told_id: Hash of the instructions the model was told last: these, or newer ones in a signal.
         system: The instructions themselves, where they are this instance's own. Shared ones are stored once, by hash.
+        skills: Those of the workspace, which the text about the instance names.
     """
 
     setup_id: str
@@ -26,6 +29,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     system_id: str
     told_id: str
     system: str | None = None
+    skills: tuple[FoundSkill, ...] = ()
 
 
 class Instructed(Protocol):
@@ -69,11 +73,13 @@ def is_frozen(before: Frozen | None, agent: Instructed) -> bool:
     return before is not None and before.setup_id == agent.setup_id
 
 
-def freeze(before: Frozen | None, agent: Instructed, instance_text: str) -> Freeze:
+def freeze(
+    before: Frozen | None, agent: Instructed, instance_text: str, skills: tuple[FoundSkill, ...] = ()
+) -> Freeze:
     """What a session whose frozen texts are ``before`` tells under the definition ``agent``.
 
     Args:
-        instance_text: What it would be now.
+        instance_text, skills: What they would be now.
     """
     changed = before is not None and before.told_id != agent.instructions_id
     if before is not None and before.setup_id == agent.setup_id:
@@ -86,5 +92,6 @@ def freeze(before: Frozen | None, agent: Instructed, instance_text: str) -> Free
         system_id=agent.instructions_id,
         told_id=agent.instructions_id,
         system=None if agent.shared else agent.instructions,
+        skills=skills,
     )
     return Freeze(fresh, changed=True, told=changed)
