@@ -16,6 +16,7 @@ from flue_actors import Runtime, create_agent, define_agent_profile, sqlite, too
 from flue_actors.definition.agent import CreatedAgent
 from flue_actors.skills.skill import Skill
 from tests.messages_api import MessagesServer, messages_server
+from tests.messages_api.cache import PromptCache
 
 MODEL: Final = "anthropic/claude-haiku-4-5"
 TURNS: Final = 50
@@ -67,11 +68,11 @@ async def _shared(file: Path, instances: int) -> dict[str, float]:
         async with runtime:
             for number in range(instances + 1):
                 await runtime.ref("clerk", str(number)).prompt("Good morning.")
-        first, *others = [request.tokens for request in server.requests]
-    own = min(first.total, others[0].cache_read)
+        first, *others = list(server.requests)
+    own = PromptCache().account({**first.body, "system": first.body["system"][:1], "messages": []}).total
     return {
-        "shared_by_100_instances_share": min(each.cache_read for each in others) / own if own else 0.0,
-        "shared_of_first_call_share": min(each.cache_read / each.total for each in others),
+        "shared_by_100_instances_share": min(each.tokens.cache_read for each in others) / own,
+        "shared_of_first_call_share": min(each.tokens.cache_read / each.tokens.total for each in others),
     }
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from flue_actors.gateway.app import create_app as create_app
     from flue_actors.gateway.app import mount as mount
     from flue_actors.gateway.main import serve as serve
+    from flue_actors.mcp.server import McpServer as McpServer
     from flue_actors.mcp.server import connect_mcp_server as connect_mcp_server
     from flue_actors.memory import memory_store as memory_store
     from flue_actors.retention import Retention as Retention
@@ -70,7 +71,7 @@ _HOMES = {
     "flue_actors.events": ("PromptResult",),
     "flue_actors.gateway.app": ("create_app", "mount"),
     "flue_actors.gateway.main": ("serve",),
-    "flue_actors.mcp.server": ("connect_mcp_server",),
+    "flue_actors.mcp.server": ("McpServer", "connect_mcp_server"),
     "flue_actors.memory": ("memory_store",),
     "flue_actors.retention": ("Retention",),
     "flue_actors.runtime": ("Runtime",),
@@ -100,6 +101,7 @@ __all__ = [
     "GuardResponse",
     "Image",
     "Limits",
+    "McpServer",
     "Principal",
     "PromptResult",
     "Retention",

@@ -14,6 +14,7 @@ PUBLIC = {
     "connect_mcp_server",
     "ToolAnswer",
     "Limits",
+    "McpServer",
     "Compaction",
     "Image",
     "File",
