@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Hashable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -28,8 +29,10 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.inputs import decode_input, options_of
 from flue_actors.instance import Instance
 from flue_actors.operation import Operation
+from flue_actors.overriding import limits_of
 from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.session import Session
@@ -118,8 +121,8 @@ class AgentActor(Actor):
         ):  # the one before it ended after the wish to stop, before its mailbox was shut
             keep_for_next_start(self._host.services, message)
             return
-        if message.instance.suspended_in(message.submission.session, by_session=self._lanes) not in (None, message):
-            message.held = True
+        message.held = await self._suspended_before(message)
+        if message.held is not None:
             return
         self._host.enter()
         message.begin(self._host.services.clock.now_ms())
@@ -128,6 +131,18 @@ class AgentActor(Actor):
             await self._attend(message)
         finally:
             self._host.worked(asyncio.get_running_loop().time() - started)
+
+    async def _suspended_before(self, message: Pending) -> Pending | None:
+        """The input that waits for somebody's decision, and this one for it."""
+        session, instance = message.submission.session, message.instance
+        found = instance.suspended_in(session, by_session=self._lanes)
+        if found in (None, message):
+            return None
+        if not self._lanes:  # as far as is known: it may just have come into memory
+            with suppress(FlueError):
+                self._adopt(await self._host.resolve(message, self._own().state))
+            found = instance.suspended_in(session, by_session=self._lanes)
+        return None if found is message else found
 
     async def _attend(self, pending: Pending) -> None:
         """Work on it; again, from what is stored, when the store refused a write because it had kept an earlier one."""
@@ -186,7 +201,8 @@ class AgentActor(Actor):
             await self._requeue(operation)
         except Suspended:
             self._forget(operation.session_name)
-            return await self._suspend(operation)
+            await operation.suspend()
+            self._host.suspended(pending)
         except asyncio.CancelledError:
             error = self.context.interrupted or InternalError()
             foreign = isinstance(error, InternalError) and self._host.services.stopping()
@@ -211,12 +227,6 @@ class AgentActor(Actor):
         except FlueError as error:
             logger.warning("the history of %s was not summarised: %s", self._key, error.dev or error.message)
             self._forget(operation.session_name)
-
-    async def _suspend(self, operation: Operation) -> bool:
-        if not await operation.suspend():
-            return False
-        self._host.suspended(operation.members[0])
-        return True
 
     async def _settle(self, operation: Operation, error: FlueError) -> None:
         if isinstance(error, ConfigError):
@@ -308,7 +318,9 @@ def _left(agent: ResolvedAgent, pending: Pending, past: Resumption | None) -> fl
     spent_ms = 0 if past is None else past.spent_ms
     if submission.attempt - submission.excused >= durability.attempts:
         raise AttemptsExhaustedError(meta={"attempts": submission.attempt})
-    left = durability.timeout - spent_ms / 1000
+    seconds = limits_of(agent, options_of(decode_input(submission.payload))).seconds
+    allowed = durability.timeout if seconds is None else min(durability.timeout, seconds)
+    left = allowed - spent_ms / 1000
     if left <= 0:
         raise DeadlineExceededError
     return left

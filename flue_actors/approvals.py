@@ -42,6 +42,9 @@ class Approvals:
 
     def wait(self, pending: Pending) -> None:
         """It is suspended: its calls are denied when nobody decides in time."""
+        if pending.is_decided:  # while that was written
+            self._release(pending)
+            return
         self._waiting.add(pending)
         if self._sweeper is None:
             self._sweeper = asyncio.ensure_future(self._sweep())
@@ -85,7 +88,7 @@ class Approvals:
         if live is None:
             return []
         found: list[tuple[Pending, str, Approval]] = []
-        for pending in list(live.unsettled.values()):
+        for pending in [each for each in live.unsettled.values() if each.abort is None]:
             await self._read(pending)
             found.extend([(pending, row, approval) for row, approval in pending.approvals.items()])
         return sorted(found, key=lambda each: each[2].requested_at)
@@ -110,7 +113,7 @@ class Approvals:
             try:
                 await self._services.store.commit(self._services.fence, op)
             except FencedError:
-                if pending.settled:
+                if pending.settled or pending.abort is not None:
                     raise ApprovalNotFoundError from None
                 if (suspended, attempt) == (pending.suspended, pending.submission.attempt):
                     raise
@@ -119,7 +122,7 @@ class Approvals:
         if row in pending.approvals:
             pending.approvals[row] = decided
         self._show(pending, decided, decision)
-        if suspended and resume and not pending.settled:
+        if pending.suspended and pending.is_decided:  # it may have been suspended while this was written
             self._waiting.discard(pending)
             self._release(pending)
 
@@ -134,7 +137,7 @@ class Approvals:
             kind="approval",
             name=row,
             body=body,
-            after=0,
+            after=decided.after,
             spent_ms=pending.submission.spent_ms,
         )
 
@@ -172,6 +175,9 @@ class Approvals:
                 denied = Decision(verdict="denied", at=now, expired=True)
                 with suppress(ApprovalDecidedError, ApprovalNotFoundError):
                     await self._record(pending, row, approval, denied)
+        if pending.suspended and pending.is_decided:  # by a process that died before it could go on
+            self._waiting.discard(pending)
+            self._release(pending)
 
 
 def waiting_calls(rows: Sequence[JournalRow]) -> dict[str, Approval]:

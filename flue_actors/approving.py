@@ -36,7 +36,7 @@ class Approvals:
         self._services = services
         self._writer = writer
         self._task_id = task_id
-        self._known = known
+        self._known = dict(known)
 
     def holds_back(self, call: ToolCall) -> bool:
         """True for a call that waits for a decision, or has one and did not begin."""
@@ -58,6 +58,7 @@ class Approvals:
                 begun = msgspec.structs.replace(approval, begun=True)
                 await self._writer.recording.commit(self._writer.journal("approval", call.id, encode_approval(begun)))
             pending.pop(row, None)
+            self._known.pop(call.id, None)  # it holds for one call: ids may come again
             return decision
         if approval is None or approval.arguments_hash != hashed:
             now = self._services.clock.now_ms()
@@ -70,6 +71,7 @@ class Approvals:
                 arguments_hash=hashed,
                 requested_at=now,
                 expires_at=now + EXPIRES_AFTER * 1000,
+                after=self._writer.session.seq,
             )
             await self._writer.recording.commit(self._writer.journal("approval", call.id, encode_approval(approval)))
             self._writer.emitter.emit(

@@ -57,8 +57,7 @@ class Delivery:
         if pending.suspended:
             self.release(pending)  # its actor sees the wish
             return
-        if pending.held:
-            pending.held = False
+        if pending.held is not None:
             self._post(pending)
         if pending.resumed and not pending.started_at:
             return  # its actor sees the wish when it takes it up, and settles it with what there is of it
@@ -66,9 +65,10 @@ class Delivery:
 
     def release(self, pending: Pending) -> None:
         """Work on a suspended input again, and after it on those that its actor left alone because of it."""
-        pending.suspended = False
-        self._post(pending)
-        self._take_up_held(pending)
+        if pending.suspended:
+            pending.suspended, pending.due = False, True
+            self._post(pending)
+            self._take_up_held(pending)
 
     async def forget(self, key: AgentKey, session: str | None) -> None:
         """Have the actor keep nothing in memory of this session, or (None) of any."""
@@ -81,6 +81,8 @@ class Delivery:
 
     def _post(self, pending: Pending) -> None:
         """However the mailbox ends it, it gets settled."""
+        pending.held = None
+        pending.posted += 1
         submission = pending.submission
         ask = self._system.ref(submission.key.agent, submission.key.id).ask
         # Nobody waits for what is dispatched: sent from inside a turn, it is no part of that turn. A prompt is.
@@ -92,16 +94,18 @@ class Delivery:
 
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
         error = reply.exception()
-        left_alone = error is None and (pending.held or pending.suspended)
+        pending.posted -= 1
+        left_alone = pending.posted or (error is None and (pending.held or pending.suspended))
         if not (pending.settled or pending.joins or left_alone):
             self._end(pending, error)
+        if pending.held is not None and not (pending.held.suspended or pending.posted):
+            self._post(pending)  # that one went on meanwhile
         self.backlog.ended(pending)
 
     def _take_up_held(self, behind: Pending) -> None:
         """What was left alone because of this one takes its turn, in the order of acceptance."""
         for each in tuple(behind.instance.unsettled.values()):
-            if each.held:
-                each.held = False
+            if each.held is behind:
                 self._post(each)
 
     def _end(self, pending: Pending, error: BaseException | None) -> None:

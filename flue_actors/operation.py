@@ -161,24 +161,21 @@ class Operation:
             ]
         )
 
-    async def suspend(self) -> bool:
-        """Leave it until somebody has decided on its calls; False when that has happened meanwhile: try again.
+    async def suspend(self) -> None:
+        """Leave it until somebody has decided on its calls, which may have happened meanwhile.
 
         Raises:
             StoreError: The store refused.
         """
-        if self._pending.approvals and all(each.decision for each in self._pending.approvals.values()):
-            return False
-        await self._record.recording.conclude(
-            *[
-                Suspend(submission_id=each.submission_id, attempt=each.submission.attempt, spent_ms=self.spent_ms)
-                for each in self._party.members
-            ]
-        )
-        for each in self._party.members:
+        leave = Requeue if self._pending.is_decided else Suspend
+        ended = [
+            leave(submission_id=each.submission_id, attempt=each.submission.attempt, spent_ms=self.spent_ms)
+            for each in self._party.members
+        ]
+        for each in self._party.members:  # before it is written: a decision that follows is written behind it
             each.submission = msgspec.structs.replace(each.submission, excused=each.submission.excused + 1)
             each.suspend()
-        return True
+        await self._record.recording.conclude(*ended)
 
     # -- beginning ------------------------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ def overridden(services: Services, pending: Pending, given: Input, agent: Resolv
 
 def _with(agent: ResolvedAgent, options: CallOptions) -> ResolvedAgent:
     if options.limits is not None:
-        agent = msgspec.structs.replace(agent, limits=_tighter(agent.limits, options.limits))
+        agent = msgspec.structs.replace(agent, limits=limits_of(agent, options))
     if options.model is not None:
         agent = msgspec.structs.replace(agent, model=options.model)
     if options.thinking_level is not None:
@@ -101,11 +101,13 @@ def _with(agent: ResolvedAgent, options: CallOptions) -> ResolvedAgent:
     return agent
 
 
-def _tighter(limits: Limits, wanted: Limits) -> Limits:
-    """The input's caps where it has them. Those on the instance's whole life are not its to change."""
-    given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+def limits_of(agent: ResolvedAgent, options: CallOptions) -> Limits:
+    """The input's caps where it has them, else its agent's. Those on the instance's whole life are not its to change."""
+    if options.limits is None:
+        return agent.limits
+    given = {name: value for name, value in msgspec.structs.asdict(options.limits).items() if value is not None}
     given = {name: value for name, value in given.items() if not name.startswith("total_")}
-    return msgspec.structs.replace(limits, **given)
+    return msgspec.structs.replace(agent.limits, **given)
 
 
 def _native(services: Services, agent: ResolvedAgent, shape: ResultShape[Any]) -> dict[str, Any] | None:

@@ -35,7 +35,9 @@ class Pending:
         settled: Its outcome is known here.
         approvals: Its calls that need somebody's decision, by their rows' names in the journal.
         suspended: It is not worked on until those are decided.
-        held: Its actor left it alone, because one before it is suspended.
+        due: It was suspended, and is handed to its actor again.
+        held: The suspended input before it, because of which its actor left it alone.
+        posted: How often it is in its actor's hands.
         tools: Tools for this input alone; gone after a restart.
         shape: The type of the structured result its sender wants, if it is sent from here.
     """
@@ -47,10 +49,12 @@ class Pending:
         "abort",
         "approvals",
         "arrived_at",
+        "due",
         "first",
         "held",
         "host",
         "instance",
+        "posted",
         "principal",
         "resumed",
         "seq",
@@ -79,7 +83,9 @@ class Pending:
         self.host: Pending | None = None
         self.settled = False
         self.suspended = submission.status == "waiting"
-        self.held = False
+        self.due = False
+        self.held: Pending | None = None
+        self.posted = 0
         self.approvals: dict[str, Approval] = {}
         self.tools: tuple[Tool, ...] = ()
         self.shape: ResultShape[Any] | None = None
@@ -159,7 +165,13 @@ class Pending:
     def begin(self, at_ms: int) -> None:
         """Its actor took it up."""
         self.started_at = at_ms
+        self.due = False
         self.instance.running.append(self)
+
+    @property
+    def is_decided(self) -> bool:
+        """True when it had calls that needed a decision, and all of them have one."""
+        return bool(self.approvals) and all(each.decision for each in self.approvals.values())
 
     @property
     def joins(self) -> bool:
@@ -315,9 +327,9 @@ class LiveInstance:
         return [each for each in self.unsettled.values() if not each.submission.session.startswith(TASK_PREFIX)]
 
     def suspended_in(self, session: str, *, by_session: bool) -> "Pending | None":
-        """The input in that lane that waits for a decision, if one does."""
+        """The input in that lane that waits for a decision, or had one and was not taken up since, if there is one."""
         lane = self.lane(session, by_session=by_session)
-        return next((each for each in lane if each.suspended and each.host is None), None)
+        return next((each for each in lane if (each.suspended or each.due) and each.submission.host is None), None)
 
     def of(self, session: str | None) -> "list[Pending]":
         """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""

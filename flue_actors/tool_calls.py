@@ -172,13 +172,20 @@ class ToolRunner:
         tool = self._tools[call.name]
         try:
             bound = tool.bind(call.arguments)
-            denied = await self._denied(call, tool, bound)
         except ToolError as error:
             return self._error(call, error.message), ()
-        return (denied, ()) if denied is not None else await self._run(call, tool, bound)
+        decision = await self._decision(call, tool, bound)
+        if decision is None:
+            return await self._run(call, tool, bound)
+        if decision.approved:
+            result, together = await self._run(call, tool, bound)
+        else:
+            result, together = self._error(call, denial(decision)), ()
+        details = {**result.details, "approval": msgspec.to_builtins(decision)}  # history tells who decided
+        return msgspec.structs.replace(result, details=details), together
 
-    async def _denied(self, call: ToolCall, tool: Tool, bound: dict[str, Any]) -> ToolResultMessage | None:
-        """The error result of a call that was not approved. Raises LeftOpen."""
+    async def _decision(self, call: ToolCall, tool: Tool, bound: dict[str, Any]) -> Decision | None:
+        """What was decided on the call; None: it needs no decision. Raises LeftOpen."""
         if tool.approval is False:
             return None
         try:
@@ -188,8 +195,7 @@ class ToolRunner:
             needed = True  # what cannot be told needs one
         if not needed:
             return None
-        decision = await self._around.approve(call, arguments_hash(call))
-        return None if decision.approved else self._error(call, denial(decision))
+        return await self._around.approve(call, arguments_hash(call))
 
     async def _run(self, call: ToolCall, tool: Tool, bound: dict[str, Any]) -> tuple[ToolResultMessage, Sequence[Op]]:
         around = self._around

@@ -41,6 +41,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     Attributes:
         id: What it is called from outside: the call's id; of a task's call, the task's id and a dot before it.
         session: The conversation the call is a part of, a task's own if it is one.
+        after: The seq of its newest entry when it was asked for.
         begun: It was approved and begins, or began: whether it took effect is not known until it has a result.
     """
 
@@ -52,6 +53,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     arguments_hash: str
     requested_at: int
     expires_at: int
+    after: int = 0
     decision: Decision | None = None
     begun: bool = False
 
