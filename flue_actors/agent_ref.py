@@ -82,11 +82,15 @@ class SubmissionInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One conversation of an instance. ``offset`` names the place of its newest entry."""
+    """One conversation of an instance. ``offset`` names the place of its newest entry.
+
+    ``parent`` is set for one of a subagent: the session that gave it its task.
+    """
 
     name: str
     created_at: str
     offset: str
+    parent: str | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

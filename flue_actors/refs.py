@@ -56,7 +56,7 @@ from flue_actors.inputs import (
 )
 from flue_actors.places import Place
 from flue_actors.receipts import away, info, kept, result_of
-from flue_actors.storage import Attachment, Entry, Store, Submission
+from flue_actors.storage import Attachment, Entry, SessionRecord, Store, Submission
 from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import LiveInstance, Pending
 
@@ -323,7 +323,7 @@ class LocalAgentRef(LocalSessionRef):
     async def sessions(self) -> list[SessionInfo]:
         """Its conversations, in order of creation."""
         records = await self._host.store.sessions(self.key)
-        return [SessionInfo(name=r.name, created_at=iso(r.created_at), offset=f"{r.last_seq}-0") for r in records]
+        return [_session_info(each) for each in records]
 
     async def submission(self, submission_id: str) -> SubmissionInfo:
         """One accepted input and what became of it.
@@ -366,6 +366,11 @@ class LocalAgentRef(LocalSessionRef):
         if row is None or row.key != self.key:
             raise SubmissionNotFoundError
         return row
+
+
+def _session_info(record: SessionRecord) -> SessionInfo:
+    offset = f"{record.last_seq}-0"
+    return SessionInfo(name=record.name, created_at=iso(record.created_at), offset=offset, parent=record.parent)
 
 
 def _history_entry(entry: Entry, body: MessageBody) -> HistoryEntry:

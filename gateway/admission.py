@@ -2,14 +2,18 @@
 
 from typing import Final
 
-from flue_actors.agent_ref import AgentRef, SessionRef
+from flue_actors.agent_ref import AgentRef, SessionRef, Submitted
+from flue_actors.definition.guards import Principal
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import DrainingError, NotStartedError
 from flue_actors.gateway.asgi import Scope
+from flue_actors.gateway.enclosures import enclosed
 from flue_actors.gateway.following import FollowStream
+from flue_actors.gateway.preferences import check_idempotency_key
 from flue_actors.gateway.sockets import SocketSession
 from flue_actors.gateway.streams import EventStream
-from flue_actors.ids import AgentKey, check_session_name
+from flue_actors.gateway.wire import Prompting
+from flue_actors.ids import TASK_PREFIX, AgentKey, check_session_name
 from flue_actors.runtime import Runtime
 from flue_actors.streaming import SessionStream
 
@@ -56,6 +60,28 @@ class Gateway:
         """The session a request is for. Errors as `agent`, and InvalidRequestError for what is no session's name."""
         check_session_name(name)
         return self.agent(key).session(name)
+
+    def history(self, key: AgentKey, name: str) -> SessionRef:
+        """A session to be read: a task's own too. Errors as `session`."""
+        return self.agent(key).session(name) if name.startswith(TASK_PREFIX) else self.session(key, name)
+
+    async def submit(
+        self, key: AgentKey, sent: Prompting, *, principal: Principal | None, idempotency_key: str | None, watch: bool
+    ) -> Submitted:
+        """Accept a prompt, whichever way it came.
+
+        Raises:
+            InvalidRequestError: The key, or something that comes along, is impossible.
+            CallerError, UnavailableError, StoreError: As `session`, and `agent_ref.SessionRef.submit`.
+        """
+        return await self.session(key, sent.session).submit(
+            sent.message,
+            watch=watch,
+            if_busy=sent.if_busy,
+            principal=principal,
+            idempotency_key=check_idempotency_key(idempotency_key),
+            **enclosed(sent),
+        )
 
     def follow(self, key: AgentKey, session: str, offset: str | None) -> SessionStream:
         """A reader of a session's events.

@@ -10,11 +10,13 @@ are the developer's fault say nothing of themselves to a caller: they are `inter
 | *_not_found | 404 | |
 | method_not_allowed | 405 | with ``Allow`` |
 | request_timeout | 408 | |
-| session_busy, aborted, submission_conflict | 409 | another request's doing: one before this, or the one that aborted it |
+| session_busy, aborted, submission_conflict, approval_decided | 409 | another request's doing, before this or meanwhile |
 | payload_too_large / unsupported_media_type | 413 / 415 | |
-| turn_limit, model_refused | 422 | understood and tried; the same message would end the same way, so no client retries it |
+| turn_limit, token_limit, cost_limit, instance_limit | 422 | understood and tried; no client sends it again by itself |
+| model_refused, context_overflow, result_unavailable | 422 | the same message would end the same way |
+| tool_failed, sandbox_missing, skill_not_found, subagent_not_found | 422 | the same; sent from inside the program only |
 | queue_full | 429 | with ``Retry-After`` |
-| internal_error, attempts_exhausted | 500 | no 503: a client that sends it again by itself would stop the next server |
+| internal_error, workspace_error, attempts_exhausted | 500 | no 503: a client that sends it again by itself would stop the next server |
 | model_error | 502 | the provider broke |
 | model_overloaded, overloaded, draining, not_started, store_unavailable | 503 | with ``Retry-After`` |
 | interrupted | 503 | with ``Retry-After``; the server stops. `meta` names the submission: it is kept, and read later |
@@ -42,19 +44,32 @@ STATUS: Final[Mapping[type[FlueError], int]] = {
     errors.UnknownAgentError: 404,
     errors.SessionNotFoundError: 404,
     errors.SubmissionNotFoundError: 404,
+    errors.ApprovalNotFoundError: 404,
+    errors.AttachmentNotFoundError: 404,
     errors.MethodNotAllowedError: 405,
     errors.RequestTimeoutError: 408,
     errors.SessionBusyError: 409,
     errors.SubmissionConflictError: 409,
+    errors.ApprovalDecidedError: 409,
     errors.AbortedError: 409,
     errors.TooLargeError: 413,
     errors.MediaTypeError: 415,
     errors.ForbiddenOriginError: 403,
     errors.ReaderTooSlowError: 409,
     errors.TurnLimitError: 422,
+    errors.TokenLimitError: 422,
+    errors.CostLimitError: 422,
+    errors.InstanceLimitError: 422,
     errors.ModelRefusedError: 422,
+    errors.ContextOverflowError: 422,
+    errors.ResultUnavailableError: 422,
+    errors.ToolFailedError: 422,
+    errors.SkillNotFoundError: 422,
+    errors.SubagentNotFoundError: 422,
+    errors.SandboxMissingError: 422,
     errors.QueueFullError: 429,
     errors.MailboxFullError: 429,
+    errors.WorkspaceError: 500,
     errors.AttemptsExhaustedError: 500,
     errors.ModelError: 502,
     errors.ModelOverloadedError: 503,

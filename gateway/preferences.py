@@ -1,4 +1,4 @@
-"""What a request's headers ask for: to be answered before the work is done, and to be accepted only once. Pure."""
+"""What a request's headers ask for: an answer before the work is done, to be accepted only once, nothing known. Pure."""
 
 import re
 from typing import Final
@@ -34,6 +34,11 @@ def check_idempotency_key(key: str | None) -> str | None:
             details="Send a key such as a UUID, a new one for every new message.",
         )
     return key
+
+
+def has_already(header: str | None, tag: str) -> bool:
+    """True if an ``If-None-Match`` header (RFC 9110) names this entity tag, quotes included."""
+    return any(each.strip().removeprefix("W/") in {tag, "*"} for each in (header or "").split(","))
 
 
 def _without_meaning(quoted: "re.Match[str]") -> str:

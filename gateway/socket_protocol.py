@@ -12,7 +12,8 @@ Rules:
 5. A `stream` gets `event` frames from its offset on, until its `stop`, which is answered by `stopped`; it counts as a
    request, but holds up no server that stops: then it ends with an `error` that names the offset to go on from.
 6. An `abort` names a request in flight, and is answered by that one's outcome. Any other is an error that names none.
-7. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
+7. A `decide` is answered by `decided` when it is durable, or by an `error`; it counts as a request.
+8. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,10 @@ from flue_actors.errors import CallerError, InvalidRequestError, QueueFullError
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, PromptResult
 from flue_actors.gateway.errors import error_body, with_offset
 from flue_actors.gateway.wire import (
+    VERDICTS,
     AbortFrame,
+    DecidedFrame,
+    DecideFrame,
     ErrorBody,
     ErrorFrame,
     PingFrame,
@@ -45,7 +49,7 @@ from flue_actors.gateway.wire import (
 )
 from flue_actors.observing import Shown
 
-Wanted = PromptFrame | AbortFrame | StreamFrame | StopFrame
+Wanted = PromptFrame | AbortFrame | DecideFrame | StreamFrame | StopFrame
 """What a client may ask for that has to be performed."""
 
 MAX_REQUEST_ID: Final = 256
@@ -56,7 +60,7 @@ _EVENT = b'{"version":1,"type":"event","requestId":%b,"event":'
 class AgentSocket:
     """The conversation on one socket. Give it what arrives; send what it returns."""
 
-    __slots__ = ("_instance_id", "_max_in_flight", "_name", "_requests", "_streams", "dev")
+    __slots__ = ("_decisions", "_instance_id", "_max_in_flight", "_name", "_requests", "_streams", "dev")
 
     def __init__(self, name: str, instance_id: str, *, max_in_flight: int, dev: bool = False) -> None:
         self._name = name
@@ -64,12 +68,13 @@ class AgentSocket:
         self._max_in_flight = max_in_flight
         self.dev = dev
         self._requests: dict[str, _Request] = {}
+        self._decisions: dict[str, DecideFrame] = {}
         self._streams: dict[str, bytes] = {}  # what an event of each begins with
 
     @property
     def in_flight(self) -> int:
-        """Prompts without an outcome."""
-        return len(self._requests)
+        """Prompts and decisions without an outcome."""
+        return len(self._requests) + len(self._decisions)
 
     def ready(self) -> bytes:
         """The first frame."""
@@ -86,12 +91,9 @@ class AgentSocket:
             return self._refusal(error)
         if isinstance(frame, AbortFrame | StopFrame):
             return frame
-        if len(self._requests) + len(self._streams) >= self._max_in_flight:
+        if self.in_flight + len(self._streams) >= self._max_in_flight:
             return self._error(frame.request_id, error_body(self._too_many()))
-        if isinstance(frame, StreamFrame):
-            self._streams[frame.request_id] = _EVENT % encode_text(frame.request_id)
-        else:
-            self._requests[frame.request_id] = _Request(frame.request_id)
+        self._let_in(frame)
         return frame
 
     def receive_binary(self) -> bytes:
@@ -124,6 +126,17 @@ class AgentSocket:
         """The frame for a request that was refused, or whose events cannot be followed any further."""
         return self._settle(request_id, self._error(request_id, error_body(error, dev=self.dev)))
 
+    def decided(self, request_id: str) -> bytes:
+        """The frame for a decision that is durable."""
+        frame = self._decisions.pop(request_id)
+        verdict = VERDICTS[frame.decision]
+        return encode(DecidedFrame(request_id=request_id, approval_id=frame.approval_id, decision=verdict))
+
+    def undecided(self, request_id: str, error: Exception) -> bytes:
+        """The frame for a decision that was refused."""
+        del self._decisions[request_id]
+        return self._error(request_id, error_body(error, dev=self.dev))
+
     def follow(self, request_id: str, shown: Sequence[Shown]) -> list[bytes]:
         """The frames for a stream's next events."""
         prefix = self._streams[request_id]
@@ -145,6 +158,14 @@ class AgentSocket:
         body = error_body(error, dev=self.dev)
         return encode(ErrorFrame(error=msgspec.structs.replace(body, meta={"requestId": request_id})))
 
+    def _let_in(self, frame: PromptFrame | DecideFrame | StreamFrame) -> None:
+        if isinstance(frame, StreamFrame):
+            self._streams[frame.request_id] = _EVENT % encode_text(frame.request_id)
+        elif isinstance(frame, DecideFrame):
+            self._decisions[frame.request_id] = frame
+        else:
+            self._requests[frame.request_id] = _Request(frame.request_id)
+
     def _check_request_id(self, frame: Wanted) -> None:
         request_id = frame.request_id
         if not request_id.strip() or len(request_id) > MAX_REQUEST_ID:
@@ -156,8 +177,8 @@ class AgentSocket:
                 details="It may have its outcome already. Name a request of this socket.",
                 meta={"requestId": request_id},
             )
-        if isinstance(frame, PromptFrame | StreamFrame) and (
-            request_id in self._requests or request_id in self._streams
+        if isinstance(frame, PromptFrame | DecideFrame | StreamFrame) and (
+            request_id in self._requests or request_id in self._streams or request_id in self._decisions
         ):
             raise InvalidRequestError(
                 "This requestId belongs to a request that is still in flight.",

@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol, TypeVar
 from flue_actors.agent_ref import Submitted
 from flue_actors.events import ErrorEvent, Event, PromptResult
 from flue_actors.gateway.socket_protocol import AgentSocket
-from flue_actors.gateway.socket_streams import Follow, SocketStreams
-from flue_actors.gateway.wire import AbortFrame, PromptFrame, StopFrame, StreamFrame
+from flue_actors.gateway.socket_streams import SocketStreams
+from flue_actors.gateway.wire import AbortFrame, DecideFrame, PromptFrame, StopFrame, StreamFrame
+from flue_actors.streaming import SessionStream
 
 T = TypeVar("T")
 
@@ -27,8 +28,25 @@ UNSUPPORTED_DATA: Final = 1003
 POLICY_VIOLATION: Final = 1008
 TRY_AGAIN_LATER: Final = 1013
 
-Submit = Callable[[PromptFrame], Coroutine[Any, Any, Submitted]]
-Abort = Callable[[str, str], Coroutine[Any, Any, bool]]
+
+class Instance(Protocol):
+    """The agent instance a session talks to."""
+
+    async def submit(self, frame: PromptFrame) -> Submitted:
+        """Admit a prompt."""
+        ...
+
+    async def abort(self, submission_id: str, reason: str) -> bool:
+        """Abort a submission."""
+        ...
+
+    async def decide(self, frame: DecideFrame) -> None:
+        """Record a decision."""
+        ...
+
+    def follow(self, frame: StreamFrame) -> SessionStream:
+        """Open a stream."""
+        ...
 
 
 class Channel(Protocol):
@@ -52,9 +70,6 @@ class SocketSession:
     """What the wire calls.
 
     Args:
-        submit: Admits a prompt.
-        abort: Aborts a submission, by its id and for a reason.
-        follow: Opens a stream.
         forget: Called once, when the connection is gone.
     """
 
@@ -62,9 +77,7 @@ class SocketSession:
         self,
         protocol: AgentSocket,
         channel: Channel,
-        submit: Submit,
-        abort: Abort,
-        follow: Follow,
+        instance: Instance,
         *,
         expires_at: float | None = None,
         forget: "Callable[[SocketSession], None]",
@@ -72,14 +85,13 @@ class SocketSession:
         self.expires_at = expires_at
         self._protocol = protocol
         self._channel = channel
-        self._submit = submit
-        self._abort = abort
+        self._instance = instance
         self._forget = forget
         self._submitted: dict[str, Submitted] = {}  # whose events are not all taken
-        self._working: set[Awaitable[Any]] = set()  # prompts being admitted, aborts being made durable
+        self._working: set[Awaitable[Any]] = set()  # prompts being admitted, aborts and decisions being made durable
         self._admitting: dict[str, bool] = {}  # requests on their way; True when aborted meanwhile
         self._bound: set[str] = set()  # whose work ends with the connection
-        self._streams = SocketStreams(protocol, follow, channel.write, lambda: channel.congested)
+        self._streams = SocketStreams(protocol, instance.follow, channel.write, lambda: channel.congested)
         self._leaving = False
         self._lost = False
 
@@ -99,6 +111,8 @@ class SocketSession:
             self._channel.write([outcome])
         elif isinstance(outcome, AbortFrame):
             self._abort_request(outcome.request_id)
+        elif isinstance(outcome, DecideFrame):
+            self._work(self._instance.decide(outcome), partial(self._decided, outcome.request_id))
         elif isinstance(outcome, StreamFrame):
             self._streams.start(outcome)
         elif isinstance(outcome, StopFrame):
@@ -106,7 +120,7 @@ class SocketSession:
         else:
             # Prompts are admitted in the order of these tasks' first steps, which is the order they are created in.
             self._admitting[outcome.request_id] = False
-            self._work(self._submit(outcome), partial(self._admitted, outcome))
+            self._work(self._instance.submit(outcome), partial(self._admitted, outcome))
 
     def receive_binary(self) -> None:
         """A binary message arrived."""
@@ -170,13 +184,21 @@ class SocketSession:
             self._admitting[request_id] = True
 
     def _abort_submission(self, request_id: str, submitted: Submitted, reason: str) -> None:
-        self._work(self._abort(submitted.submission_id, reason), partial(self._aborted, request_id))
+        self._work(self._instance.abort(submitted.submission_id, reason), partial(self._aborted, request_id))
 
     def _aborted(self, request_id: str, task: "asyncio.Task[bool]") -> None:
         """It has its outcome, or gets it; all there is to say is that the wish was not recorded."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._channel.write([self._protocol.not_aborted(request_id, error)])
+
+    def _decided(self, request_id: str, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        decided = not isinstance(error, Exception)
+        self._channel.write(
+            [self._protocol.decided(request_id) if decided else self._protocol.undecided(request_id, error)]
+        )
+        self._leave_if_idle()
 
     def _work(self, work: Coroutine[Any, Any, T], done: "Callable[[asyncio.Task[T]], None]") -> None:
         task = asyncio.get_running_loop().create_task(work)

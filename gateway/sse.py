@@ -18,14 +18,14 @@ HEARTBEAT: Final = b": heartbeat\n\n"
 
 
 def event_frames(events: Iterable[Event]) -> bytes:
-    """The events' frames, one behind the other, for one write. ``id`` is the event's index in its submission."""
+    """The events' frames, one behind the other, for one write. ``id`` is the event's index in its submission, if any."""
     return b"".join([event_frame(event) for event in events])
 
 
 def event_frame(event: Event) -> bytes:
     """One event's frame."""
-    index = event.event_index if event.event_index is not UNSET else 0
-    return b"event: %b\nid: %d\ndata: %b\n\n" % (_name(event), index, encode_event(event))
+    index = b"" if event.event_index is UNSET else b"id: %d\n" % event.event_index
+    return b"event: %b\n%bdata: %b\n\n" % (_name(event), index, encode_event(event))
 
 
 def shown_frames(shown: Iterable[Shown]) -> bytes:

@@ -1,14 +1,17 @@
 """What crosses the wire: request bodies, socket frames and envelopes, with one decoder and one encoder each.
 
-Spelling and shapes are Flue 0.10's. Unknown fields are ignored, so newer clients can talk to older servers.
+Spelling and shapes are Flue 0.10's, those of pictures Flue 2's. Unknown fields are ignored, so newer clients can talk to
+older servers. A ``bytes`` field is base64, decoded in the same pass.
 """
 
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from flue_actors.agent_ref import HistoryEntry, IfBusy, SessionInfo
+from flue_actors.agent_ref import ApprovalInfo, HistoryEntry, IfBusy, InstanceStatus, SessionInfo, SubmissionInfo
+from flue_actors.conversation.approval import Verdict
+from flue_actors.definition.attaching import MOST
 from flue_actors.errors import InvalidJsonError, InvalidRequestError
 from flue_actors.events import Event, PromptResult
 from flue_actors.ids import DEFAULT_SESSION
@@ -17,6 +20,9 @@ from flue_actors.observing import Shown
 PROTOCOL_VERSION: Final = 1
 SUBPROTOCOL: Final = "flue.v1"
 
+MAX_REASON: Final = 2_000
+"""Characters of the words that come with a decision."""
+
 T = TypeVar("T")
 
 
@@ -24,13 +30,74 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     pass
 
 
-class PromptBody(_Wire, frozen=True, kw_only=True):
-    """``POST /agents/{name}/{id}``."""
+class ImagePart(_Wire, frozen=True, kw_only=True, tag_field="type", tag="image"):
+    """A picture of a prompt."""
+
+    data: bytes
+    mime_type: str
+
+
+class FilePart(_Wire, frozen=True, kw_only=True, tag_field="type", tag="file"):
+    """A document of a prompt."""
+
+    data: bytes
+    mime_type: str
+    name: str
+
+
+class Prompting(_Wire, frozen=True, kw_only=True):
+    """What a prompt says, whichever way it comes. ``result`` is the JSON schema of the answer that is wanted."""
 
     message: str
     session: str = DEFAULT_SESSION
     if_busy: IfBusy = "queue"
     cancel_on_disconnect: bool = False
+    images: Annotated[tuple[ImagePart, ...], Meta(max_length=MOST)] = ()
+    files: Annotated[tuple[FilePart, ...], Meta(max_length=MOST)] = ()
+    result: dict[str, Any] | None = None
+
+
+class PromptBody(Prompting, frozen=True, kw_only=True):
+    """``POST /agents/{name}/{id}``."""
+
+
+Decision = Literal["approve", "deny"]
+VERDICTS: Final[dict[Decision, Verdict]] = {"approve": "approved", "deny": "denied"}
+"""What was decided, as events and answers say it."""
+
+Reason = Annotated[str, Meta(max_length=MAX_REASON)]
+
+
+class DecisionBody(_Wire, frozen=True, kw_only=True):
+    """``POST .../approvals/{approvalId}``. ``reason`` is told to the model when it is denied."""
+
+    decision: Decision
+    reason: Reason | None = None
+
+
+class DecidedBody(_Wire, frozen=True, kw_only=True):
+    """The answer: the decision is on disk."""
+
+    approval_id: str
+    decision: Verdict
+
+
+class ApprovalsBody(_Wire, frozen=True, kw_only=True):
+    """An instance's tool calls that wait for somebody's decision, oldest first."""
+
+    approvals: list[ApprovalInfo]
+
+
+class StatusBody(InstanceStatus, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """``GET .../status`` while decisions are needed."""
+
+    approvals: list[ApprovalInfo]
+
+
+class SubmissionBody(SubmissionInfo, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """``GET .../submissions/{submissionId}`` while decisions are needed."""
+
+    approvals: list[ApprovalInfo]
 
 
 class AbortBody(_Wire, frozen=True, kw_only=True):
@@ -97,16 +164,12 @@ class StreamError(_Wire, frozen=True, kw_only=True, tag_field="type", tag="error
     error: ErrorBody
 
 
-class PromptFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="prompt"):
+class PromptFrame(Prompting, frozen=True, kw_only=True, tag_field="type", tag="prompt"):
     """Client: work on this message."""
 
     version: Literal[1]
     request_id: str
-    message: str
-    session: str = DEFAULT_SESSION
-    if_busy: IfBusy = "queue"
     idempotency_key: str | None = None
-    cancel_on_disconnect: bool = False
 
 
 class AbortFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="abort"):
@@ -114,6 +177,16 @@ class AbortFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="abort"
 
     version: Literal[1]
     request_id: str
+
+
+class DecideFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="decide"):
+    """Client: this is decided on a tool call, whoever sent the message that it belongs to."""
+
+    version: Literal[1]
+    request_id: str
+    approval_id: str
+    decision: Decision
+    reason: Reason | None = None
 
 
 class StreamFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="stream"):
@@ -139,7 +212,7 @@ class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
     request_id: str | UnsetType = UNSET
 
 
-ClientFrame = PromptFrame | AbortFrame | StreamFrame | StopFrame | PingFrame
+ClientFrame = PromptFrame | AbortFrame | DecideFrame | StreamFrame | StopFrame | PingFrame
 
 
 class _ServerFrame(_Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="type"):
@@ -174,6 +247,14 @@ class ErrorFrame(_ServerFrame, frozen=True, kw_only=True, tag="error"):
     error: ErrorBody
 
 
+class DecidedFrame(_ServerFrame, frozen=True, kw_only=True, tag="decided"):
+    """The answer to a decision: it is on disk."""
+
+    request_id: str
+    approval_id: str
+    decision: Verdict
+
+
 class StoppedFrame(_ServerFrame, frozen=True, kw_only=True, tag="stopped"):
     """The stream has ended: it was stopped, or its session removed."""
 
@@ -186,11 +267,12 @@ class PongFrame(_ServerFrame, frozen=True, kw_only=True, tag="pong"):
     request_id: str | UnsetType = UNSET
 
 
-ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | StoppedFrame | PongFrame
+ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | DecidedFrame | StoppedFrame | PongFrame
 
 _encoder = msgspec.json.Encoder()
 _prompt_body = msgspec.json.Decoder(PromptBody)
 _abort_body = msgspec.json.Decoder(AbortBody)
+_decision_body = msgspec.json.Decoder(DecisionBody)
 _client_frame = msgspec.json.Decoder(ClientFrame)
 _well_formed = msgspec.json.Decoder(msgspec.Raw)
 
@@ -230,6 +312,11 @@ def decode_prompt(body: bytes) -> PromptBody:
 def decode_abort(body: bytes) -> AbortBody:
     """The body of an abort; empty means everything. Errors as `decode_prompt`."""
     return _decode(body or b"{}", _abort_body)
+
+
+def decode_decision(body: bytes) -> DecisionBody:
+    """The body of a decision. Errors as `decode_prompt`."""
+    return _decode(body or b"{}", _decision_body)
 
 
 def decode_client_frame(text: str) -> ClientFrame:

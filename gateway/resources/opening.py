@@ -9,11 +9,10 @@ from flue_actors.gateway.admission import Gateway
 from flue_actors.gateway.asgi import Scope
 from flue_actors.gateway.falcon_channel import FalconChannel, converse
 from flue_actors.gateway.handshake import accepted_subprotocol
-from flue_actors.gateway.preferences import check_idempotency_key
 from flue_actors.gateway.socket_channel import EXTENSION, SocketProtocol
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.sockets import Channel, SocketSession
-from flue_actors.gateway.wire import PromptFrame, StreamFrame
+from flue_actors.gateway.wire import VERDICTS, DecideFrame, PromptFrame, StreamFrame
 from flue_actors.ids import AgentKey
 from flue_actors.streaming import SessionStream
 
@@ -38,27 +37,41 @@ async def open_socket(socket: WebSocket, scope: Scope, opening: Opening) -> None
 
 
 def _session(channel: Channel, opening: Opening) -> SocketSession:
-    gateway, key, principal = opening.gateway, opening.key, opening.guarded.principal
-
-    async def submit(frame: PromptFrame) -> Submitted:
-        return await gateway.session(key, frame.session).submit(
-            frame.message,
-            if_busy=frame.if_busy,
-            principal=principal,
-            idempotency_key=check_idempotency_key(frame.idempotency_key),
-            watch=True,
-        )
-
-    async def abort(submission_id: str, reason: str) -> bool:
-        ref = gateway.runtime.ref(key.agent, key.id)  # also while the server drains: it is done the sooner
-        return await ref.abort_submission(submission_id, reason=reason)
-
-    def follow(frame: StreamFrame) -> SessionStream:
-        return gateway.follow(key, frame.session, frame.offset)
-
+    gateway, key = opening.gateway, opening.key
     protocol = AgentSocket(key.agent, key.id, max_in_flight=gateway.settings.max_in_flight, dev=gateway.dev)
     session = SocketSession(
-        protocol, channel, submit, abort, follow, expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
+        protocol, channel, _Guarded(opening), expires_at=opening.guarded.expires_at, forget=gateway.sockets.discard
     )
     gateway.sockets.add(session)
     return session
+
+
+class _Guarded:
+    """The instance, as the client that the guard let in may use it: `sockets.Instance`."""
+
+    __slots__ = ("_gateway", "_key", "_principal")
+
+    def __init__(self, opening: Opening) -> None:
+        self._gateway = opening.gateway
+        self._key = opening.key
+        self._principal = opening.guarded.principal
+
+    async def submit(self, frame: PromptFrame) -> Submitted:
+        """Admit a prompt."""
+        key = frame.idempotency_key
+        return await self._gateway.submit(self._key, frame, principal=self._principal, idempotency_key=key, watch=True)
+
+    async def abort(self, submission_id: str, reason: str) -> bool:
+        """Abort a submission; also while the server drains: it is done the sooner."""
+        ref = self._gateway.runtime.ref(self._key.agent, self._key.id)
+        return await ref.abort_submission(submission_id, reason=reason)
+
+    async def decide(self, frame: DecideFrame) -> None:
+        """Record a decision."""
+        verdict = VERDICTS[frame.decision]
+        agent = self._gateway.agent(self._key)
+        await agent.decide(frame.approval_id, verdict, principal=self._principal, reason=frame.reason)
+
+    def follow(self, frame: StreamFrame) -> SessionStream:
+        """Open a stream."""
+        return self._gateway.follow(self._key, frame.session, frame.offset)

@@ -10,7 +10,7 @@ from flue_actors.errors import DrainingError, InvalidRequestError, StoreUnavaila
 from flue_actors.events import PromptResult
 from flue_actors.gateway.asgi import Receive, receive_of
 from flue_actors.gateway.leaving import DISCONNECTED, aborting, until_left
-from flue_actors.gateway.preferences import RESPOND_ASYNC, check_idempotency_key, prefers
+from flue_actors.gateway.preferences import RESPOND_ASYNC, prefers
 from flue_actors.gateway.resources.call import Call
 from flue_actors.gateway.sse import CONTENT_TYPE, STREAM_HEADERS
 from flue_actors.gateway.streams import EventStream
@@ -28,7 +28,13 @@ async def prompt(call: Call) -> None:
     later = prefers(call.request.get_header("prefer"), RESPOND_ASYNC)
     streamed = not later and CONTENT_TYPE in call.request.accept
     agent = call.agent
-    submitted = await _submit(call, body, watch=streamed)
+    submitted = await call.gateway.submit(
+        call.key,
+        body,
+        principal=call.guarded.principal,
+        idempotency_key=call.request.get_header("idempotency-key"),
+        watch=streamed,
+    )
     if later:
         _give_receipt(call, body, submitted)
         return
@@ -47,16 +53,6 @@ def _refuse_webhook(call: Call) -> None:
             "Webhooks are not taken on an agent's own path.",
             details="Receive them in a route of your own and hand them over with dispatch().",
         )
-
-
-async def _submit(call: Call, body: PromptBody, *, watch: bool) -> Submitted:
-    return await call.session(body.session).submit(
-        body.message,
-        if_busy=body.if_busy,
-        principal=call.guarded.principal,
-        idempotency_key=check_idempotency_key(call.request.get_header("idempotency-key")),
-        watch=watch,
-    )
 
 
 def _give_receipt(call: Call, body: PromptBody, submitted: Submitted) -> None:

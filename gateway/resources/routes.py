@@ -10,7 +10,17 @@ from typing import Final
 import msgspec
 
 from flue_actors.errors import RouteNotFoundError
-from flue_actors.gateway.resources import abort, instance, prompting, sessions, status, streaming, submissions
+from flue_actors.gateway.resources import (
+    abort,
+    approvals,
+    attachments,
+    instance,
+    prompting,
+    sessions,
+    status,
+    streaming,
+    submissions,
+)
 from flue_actors.gateway.resources.call import Call
 
 Handler = Callable[[Call], Awaitable[None]]
@@ -38,6 +48,9 @@ ROUTES: Final[Mapping[tuple[bytes | None, ...], Route]] = {
     (b"stream",): Route({"GET": streaming.stream}),
     (b"sessions",): Route({"GET": sessions.all}),
     (b"sessions", ANY): Route({"GET": sessions.history, "DELETE": sessions.delete}),
+    (b"approvals",): Route({"GET": approvals.all}),
+    (b"approvals", ANY): Route({"POST": approvals.decide}),
+    (b"attachments", ANY): Route({"GET": attachments.attachment}),
     (b"submissions", ANY): Route({"GET": submissions.submission}),
 }
 """By the path's segments behind the id, as they stand in the request line."""

@@ -13,7 +13,7 @@ MAX_PAGE: Final = 1000
 
 
 async def all(call: Call) -> None:
-    """Every session of the instance; none for an instance that was never sent anything."""
+    """Every session of the instance, its tasks' too; none for an instance that was never sent anything."""
     call.answer(SessionsBody(sessions=await call.agent.sessions()))
 
 
@@ -25,7 +25,7 @@ async def history(call: Call) -> None:
     query = call.guarded.query
     after, before = query("after"), query("before")
     limit = whole_number("limit", query("limit"), default=PAGE, low=1, high=MAX_PAGE)
-    session = call.session(call.parameter)
+    session = call.gateway.history(call.key, call.parameter)
     entries = await session.history(after=after, before=before, limit=limit + 1)
     if not entries and call.parameter not in {each.name for each in await call.agent.sessions()}:
         raise SessionNotFoundError

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from flue_actors import errors
-from flue_actors.gateway.errors import answer, error_body, status_of
+from flue_actors.gateway.errors import STATUS, answer, error_body, status_of
 
 STATUSES = [
     (errors.InvalidRequestError(), 400),
@@ -15,17 +15,30 @@ STATUSES = [
     (errors.RouteNotFoundError(), 404),
     (errors.SessionNotFoundError(), 404),
     (errors.SubmissionNotFoundError(), 404),
+    (errors.ApprovalNotFoundError(), 404),
+    (errors.AttachmentNotFoundError(), 404),
     (errors.MethodNotAllowedError(), 405),
     (errors.RequestTimeoutError(), 408),
     (errors.SessionBusyError(), 409),
     (errors.AbortedError(), 409),
     (errors.SubmissionConflictError(), 409),
+    (errors.ApprovalDecidedError(), 409),
     (errors.TooLargeError(), 413),
     (errors.MediaTypeError(), 415),
     (errors.TurnLimitError(), 422),
+    (errors.TokenLimitError(), 422),
+    (errors.CostLimitError(), 422),
+    (errors.InstanceLimitError(), 422),
     (errors.ModelRefusedError(), 422),
+    (errors.ContextOverflowError(), 422),
+    (errors.ResultUnavailableError(), 422),
+    (errors.ToolFailedError(), 422),
+    (errors.SkillNotFoundError(), 422),
+    (errors.SubagentNotFoundError(), 422),
+    (errors.SandboxMissingError(), 422),
     (errors.QueueFullError(), 429),
     (errors.InternalError(), 500),
+    (errors.WorkspaceError(), 500),
     (errors.AttemptsExhaustedError(), 500),
     (errors.ConfigError(), 500),
     (errors.FencedError(), 500),
@@ -92,3 +105,8 @@ def test_a_developer_sees_it_in_development_mode() -> None:
     assert "agents/a.py" in str(error_body(errors.ConfigError("agents/a.py is wrong"), dev=True).dev)
     assert error_body(errors.ModelError(dev="provider text")).dev != "provider text"
     assert error_body(errors.ModelError(dev="provider text"), dev=True).dev == "provider text"
+
+
+def test_every_error_that_may_end_a_turn_has_a_status_of_its_own() -> None:
+    ends = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TurnError)]
+    assert {kind for kind in ends if kind not in STATUS} == {errors.TurnError, errors.InternalError}

@@ -5,11 +5,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from flue_actors.errors import QueueFullError, StoreUnavailableError
+from flue_actors.errors import ApprovalDecidedError, QueueFullError, StoreUnavailableError
 from flue_actors.events import Idle, TextDelta
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.sockets import SocketSession
-from flue_actors.gateway.wire import PromptFrame, StreamFrame
+from flue_actors.gateway.wire import DecideFrame, PromptFrame, StreamFrame
 from flue_actors.ids import AgentKey
 from flue_actors.memory import memory_store
 from flue_actors.observing import Feed, Feeds, Subscription
@@ -44,6 +44,36 @@ class Accepted:
         raise NotImplementedError
 
 
+class Instance:
+    """Accepts everything, unless told otherwise."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.refuse: Exception | None = None
+        self.keep: Exception | None = None  # why nothing can be aborted or decided
+        self.aborted: list[tuple[str, str]] = []
+        self.decided: list[str] = []
+
+    async def submit(self, frame: PromptFrame) -> Accepted:
+        if self.refuse is not None:
+            raise self.refuse
+        return Accepted(self.feed.subscribe(frame.request_id))
+
+    async def abort(self, submission_id: str, reason: str) -> bool:
+        if self.keep is not None:
+            raise self.keep
+        self.aborted.append((submission_id, reason))
+        return True
+
+    async def decide(self, frame: DecideFrame) -> None:
+        if self.keep is not None:
+            raise self.keep
+        self.decided.append(frame.approval_id)
+
+    def follow(self, frame: StreamFrame) -> SessionStream:
+        return SessionStream(memory_store(), Feeds(), AgentKey("echo", "me"), frame.session, frame.offset)
+
+
 class Stage:
     """One session, its wire and one instance's feed."""
 
@@ -51,28 +81,10 @@ class Stage:
         self.wire = Wire()
         self.feed = Feed(capacity)
         self.forgotten: list[SocketSession] = []
-        self.refuse: Exception | None = None
-        self.keep: Exception | None = None  # why nothing can be aborted
-        self.aborted: list[tuple[str, str]] = []
+        self.instance = Instance(self.feed)
         protocol = AgentSocket("echo", "me", max_in_flight=4)
-        self.session = SocketSession(
-            protocol, self.wire, self._submit, self._abort, self._follow, forget=self.forgotten.append
-        )
+        self.session = SocketSession(protocol, self.wire, self.instance, forget=self.forgotten.append)
         self.session.open()
-
-    def _follow(self, frame: StreamFrame) -> SessionStream:
-        return SessionStream(memory_store(), Feeds(), AgentKey("echo", "me"), frame.session, frame.offset)
-
-    async def _submit(self, frame: PromptFrame) -> Accepted:
-        if self.refuse is not None:
-            raise self.refuse
-        return Accepted(self.feed.subscribe(frame.request_id))
-
-    async def _abort(self, submission_id: str, reason: str) -> bool:
-        if self.keep is not None:
-            raise self.keep
-        self.aborted.append((submission_id, reason))
-        return True
 
     def send(self, kind: str, request_id: str = "s", **more: Any) -> None:
         self.session.receive_text(json.dumps({"version": 1, "type": kind, "requestId": request_id, **more}))
@@ -135,7 +147,7 @@ async def test_a_peer_that_lost_events_is_sent_away() -> None:
 
 async def test_a_refused_prompt_is_answered_and_forgotten() -> None:
     stage = Stage()
-    stage.refuse = QueueFullError()
+    stage.instance.refuse = QueueFullError()
     await stage.prompt()
     assert stage.wire.writes[-1][0]["error"]["type"] == "queue_full"
     assert not stage.session.busy
@@ -143,7 +155,7 @@ async def test_a_refused_prompt_is_answered_and_forgotten() -> None:
 
 async def test_a_bug_while_submitting_is_an_internal_error_and_says_nothing() -> None:
     stage = Stage()
-    stage.refuse = ValueError("secret")
+    stage.instance.refuse = ValueError("secret")
     await stage.prompt()
     assert stage.wire.writes[-1][0]["error"]["type"] == "internal_error"
     assert "secret" not in json.dumps(stage.wire.writes)
@@ -188,7 +200,7 @@ async def test_an_abort_frame_aborts_that_requests_submission() -> None:
     await stage.prompt("a")
     await stage.prompt("b")
     await stage.abort("b")
-    assert stage.aborted == [("sub_b", "aborted")]
+    assert stage.instance.aborted == [("sub_b", "aborted")]
     assert stage.session.busy
 
 
@@ -197,23 +209,23 @@ async def test_an_abort_that_overtakes_the_admission_is_not_forgotten() -> None:
     stage.send("prompt", message="hi")
     stage.send("abort")
     await settle()
-    assert stage.aborted == [("sub_s", "aborted")]
+    assert stage.instance.aborted == [("sub_s", "aborted")]
 
 
 async def test_an_abort_of_what_is_then_refused_aborts_nothing_and_is_not_remembered() -> None:
     stage = Stage()
-    stage.refuse = QueueFullError()
+    stage.instance.refuse = QueueFullError()
     stage.send("prompt", message="hi")
     stage.send("abort")
     await settle()
-    stage.refuse = None
+    stage.instance.refuse = None
     await stage.prompt()
-    assert stage.aborted == []
+    assert stage.instance.aborted == []
 
 
 async def test_a_wish_that_could_not_be_recorded_is_said_so_and_the_request_goes_on() -> None:
     stage = Stage()
-    stage.keep = StoreUnavailableError()
+    stage.instance.keep = StoreUnavailableError()
     await stage.prompt()
     await stage.abort()
     assert stage.wire.writes[-1][0]["error"]["type"] == "store_unavailable"
@@ -227,7 +239,7 @@ async def test_a_lost_connection_stops_no_work() -> None:
     await stage.prompt()
     stage.session.lost()
     await settle()
-    assert stage.aborted == []
+    assert stage.instance.aborted == []
 
 
 async def test_a_lost_connection_aborts_what_was_bound_to_it_and_has_no_outcome() -> None:
@@ -239,7 +251,7 @@ async def test_a_lost_connection_aborts_what_was_bound_to_it_and_has_no_outcome(
     await settle()
     stage.session.lost()
     await settle()
-    assert stage.aborted == [("sub_bound", "disconnected")]
+    assert stage.instance.aborted == [("sub_bound", "disconnected")]
 
 
 async def test_a_connection_lost_during_the_admission_aborts_what_was_bound_to_it() -> None:
@@ -247,4 +259,35 @@ async def test_a_connection_lost_during_the_admission_aborts_what_was_bound_to_i
     stage.send("prompt", message="hi", cancelOnDisconnect=True)
     stage.session.lost()
     await settle()
-    assert stage.aborted == [("sub_s", "disconnected")]
+    assert stage.instance.aborted == [("sub_s", "disconnected")]
+
+
+async def test_a_decision_is_answered_when_it_is_recorded() -> None:
+    stage = Stage()
+    stage.send("decide", "d", approvalId="c1", decision="deny", reason="no")
+    assert stage.wire.writes[1:] == []
+    assert stage.session.busy
+    await settle()
+    assert stage.wire.writes[1:] == [
+        [{"version": 1, "type": "decided", "requestId": "d", "approvalId": "c1", "decision": "denied"}]
+    ]
+    assert (stage.instance.decided, stage.session.busy) == (["c1"], False)
+
+
+async def test_a_decision_that_cannot_be_recorded_is_an_error_of_its_request() -> None:
+    stage = Stage()
+    stage.instance.keep = ApprovalDecidedError()
+    stage.send("decide", "d", approvalId="c1", decision="approve")
+    await settle()
+    error = stage.wire.writes[-1][0]
+    assert (error["requestId"], error["error"]["type"]) == ("d", "approval_decided")
+    assert not stage.session.busy
+
+
+async def test_a_server_that_stops_waits_for_a_decision_to_be_recorded() -> None:
+    stage = Stage()
+    stage.send("decide", "d", approvalId="c1", decision="approve")
+    stage.session.go_away()
+    assert stage.wire.closed is None
+    await settle()
+    assert (stage.wire.writes[-1][0]["type"], stage.wire.closed) == ("decided", 1001)

@@ -57,7 +57,7 @@ def test_json_of_another_shape_is_an_invalid_request(body: bytes) -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert decode_prompt(b'{"message":"hi","images":[1,{"a":null}]}') == PromptBody(message="hi")
+    assert decode_prompt(b'{"message":"hi","others":[1,{"a":null}]}') == PromptBody(message="hi")
 
 
 def test_a_surrogate_pair_is_a_character() -> None:
