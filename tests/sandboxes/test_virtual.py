@@ -137,3 +137,15 @@ async def test_a_hundred_at_once_do_not_see_each_other() -> None:
             return await sandbox.read("own")
 
     assert await asyncio.gather(*map(one, range(100))) == [f"{n}\n".encode() for n in range(100)]
+
+
+async def test_a_command_that_is_cancelled_before_it_began_does_not_run() -> None:
+    async with opened(virtual()) as sandbox:
+        await sandbox.exec("true")
+        running = asyncio.ensure_future(sandbox.exec("echo > ran"))
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await sandbox.exec("sleep 0.1")
+        assert await sandbox.stat("ran") is None

@@ -6,18 +6,18 @@ that bashkit allows a shell (100,000 in all its life) starts anew with each.
 """
 
 import asyncio
-import gc
 import os
 import posixpath
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Final
 
 import bashkit
 
-from flue_actors.sandboxes.protocol import TIMED_OUT, DirEntry, FileKind, FileStat, Stream
+from flue_actors.sandboxes.protocol import DirEntry, FileKind, FileStat
 from flue_actors.sandboxes.virtual import wire
+from flue_actors.sandboxes.virtual.command import Command
 
 _HOME: Final = "/home/user"
 _USER: Final = "user"
@@ -25,7 +25,7 @@ _HOST: Final = "sandbox"
 _TELLS_TIMEOUT: Final = 1.0
 """Seconds after which bashkit ends by itself a builtin that did not hear of its cancellation (of `jq`, a recursion)."""
 
-_ADDRESS_SPACE_BESIDE: Final = 256 * 1024 * 1024
+_BESIDE: Final = 256 * 1024 * 1024
 """What Python, bashkit and a command's input and output take themselves; 60 MiB were measured."""
 
 _NOTHING: Final = wire.Open(
@@ -36,7 +36,6 @@ _KINDS: Final[dict[str, FileKind]] = {"file": "file", "directory": "directory", 
 
 def live(line: socket.socket) -> None:
     """Answer until the line closes, then exit at once, with everything that runs."""
-    gc.disable()  # what it makes has no cycles, and a collection would touch every page that is shared with the nursery
     try:
         asyncio.run(_serve(line))
     finally:
@@ -59,7 +58,7 @@ async def _serve(line: socket.socket) -> None:
 
 def limit_memory(most: int) -> None:
     """Let this process have so much memory beside what it needs anyway. Beyond that it is ended."""
-    size = most + _ADDRESS_SPACE_BESIDE
+    size = most + _BESIDE
     resource.setrlimit(resource.RLIMIT_DATA, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -111,20 +110,22 @@ class Interpreter:
         if isinstance(ask, wire.Cancel):
             if ask.number in self._running:
                 self._running[ask.number].end()
-        elif isinstance(ask, wire.Exec | wire.Snapshot):
-            task = asyncio.create_task(self._answer_later(request.number, ask))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        elif isinstance(ask, wire.Exec):
+            self._begin(request.number, ask)
+        elif isinstance(ask, wire.Snapshot):
+            self._later(self._snapshot(request.number, ask.most))
         else:
             self._say(request.number, self._of_files(ask))
 
     def _say(self, number: int, says: wire.Reply | wire.Output) -> None:
         self._writer.write(wire.frame(wire.Answer(number, says)))
 
-    async def _answer_later(self, number: int, ask: wire.Exec | wire.Snapshot) -> None:
-        if isinstance(ask, wire.Snapshot):
-            self._say(number, await self._snapshot(ask.most))
-            return
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _begin(self, number: int, ask: wire.Exec) -> None:
         if not self._is_directory(ask.cwd):
             self._say(number, wire.Failed(f'There is no directory "{ask.cwd}".', of_file=True))
             return
@@ -134,9 +135,13 @@ class Interpreter:
         def stream(output: wire.Output) -> None:
             self._say(number, output)
 
-        command = self._running[number] = Command(shell, stream if ask.streaming else None, self._opened.output)
+        # Known at once, not when its task begins: its cancellation may be the very next thing that is asked.
+        self._running[number] = Command(shell, stream if ask.streaming else None, self._opened.output)
+        self._later(self._run(number, ask))
+
+    async def _run(self, number: int, ask: wire.Exec) -> None:
         try:
-            self._say(number, await command.run(ask.command, ask.timeout))
+            self._say(number, await self._running[number].run(ask.command, ask.timeout))
         finally:
             del self._running[number]
         await self._writer.drain()
@@ -156,14 +161,16 @@ class Interpreter:
             profile=bashkit.ExecutionProfile.Standard,
         )
 
-    async def _snapshot(self, most: int) -> wire.Reply:
+    async def _snapshot(self, number: int, most: int) -> None:
         data = await asyncio.to_thread(self._keeper.snapshot)
-        if len(data) > most:
-            return wire.Failed(
-                f"The sandbox holds too much to be kept: {len(data)} bytes as stored, and {most} are allowed. "
-                "Remove files that are not needed."
-            )
-        return wire.Bytes(data)
+        if len(data) <= most:
+            self._say(number, wire.Bytes(data))
+            return
+        says = (
+            f"The sandbox holds too much to be kept: {len(data)} bytes as stored, and {most} are allowed. "
+            "Remove files that are not needed."
+        )
+        self._say(number, wire.Failed(says))
 
     def _of_files(self, ask: wire.Ask) -> wire.Reply:
         try:
@@ -219,80 +226,6 @@ class Interpreter:
             return _failed("not a directory", path)
         found = ((entry["name"], entry["metadata"]["file_type"]) for entry in self._files.read_dir(path))
         return wire.Names(tuple(DirEntry(name, _KINDS.get(kind, "other")) for name, kind in sorted(found)))
-
-
-class Command:
-    """One command that runs: what it has printed so far, and how to end it."""
-
-    def __init__(self, shell: bashkit.Bash, stream: Callable[[wire.Output], None] | None, most: int) -> None:
-        self._shell = shell
-        self._stream = stream
-        self._kept: dict[Stream, Tail] = {"stdout": Tail(most), "stderr": Tail(most)}
-        self._ended = False
-
-    def end(self) -> None:
-        """Stop it where it is."""
-        self._ended = True
-        self._shell.cancel()
-
-    async def run(self, command: str, timeout: float) -> wire.Ran:
-        """Run it to its end, or for so many seconds."""
-        out, err = self._kept["stdout"], self._kept["stderr"]
-        timer = asyncio.get_running_loop().call_later(timeout, self.end)
-        try:
-            result = await self._shell.execute(
-                command, stdout=self._sink("stdout"), stderr=self._sink("stderr"), capture=0
-            )
-        except UnicodeError:
-            return wire.Ran(stdout=b"", stderr=b"not valid text", exit_code=2, timed_out=False, dropped=0)
-        finally:
-            timer.cancel()
-        if result.error and not self._ended:
-            err.add(result.error.encode() + b"\n")
-        code = TIMED_OUT if self._ended else result.exit_code & 0xFF
-        return wire.Ran(
-            stdout=out.bytes(),
-            stderr=err.bytes(),
-            exit_code=code,
-            timed_out=self._ended,
-            dropped=out.dropped + err.dropped,
-        )
-
-    def _sink(self, name: Stream) -> Callable[[bytes], Awaitable[None]]:
-        kept, stream = self._kept[name], self._stream
-
-        async def take(data: bytes) -> None:
-            kept.add(data)
-            if stream is not None:
-                stream(wire.Output(name, data))
-
-        return take
-
-
-class Tail:
-    """The last bytes of a stream, at most so many."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept = bytearray()
-        self.dropped = 0
-
-    def add(self, data: bytes) -> None:
-        """Take what came."""
-        self._kept += data
-        if len(self._kept) > 2 * self._most:
-            self._trim()
-
-    def bytes(self) -> bytes:
-        """What is kept."""
-        self._trim()
-        return bytes(self._kept)
-
-    def _trim(self) -> None:
-        over = len(self._kept) - self._most
-        if over > 0:
-            del self._kept[:over]
-            self.dropped += over
 
 
 def _failed(why: str, path: str) -> wire.Failed:
