@@ -16,13 +16,14 @@ from flue_actors.toolset.delegating import task_tool
 class Equipment:
     """Adds the runtime's own tools to definitions. One that depends on no instance is equipped once."""
 
-    __slots__ = ("_known", "_subagents")
+    __slots__ = ("_known", "_skilled", "_subagents")
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[ResolvedAgent, ResolvedAgent] = WeakKeyDictionary()
+        self._skilled: WeakKeyDictionary[ResolvedAgent, tuple[tuple[Skill, ...], ResolvedAgent]] = WeakKeyDictionary()
         self._subagents: WeakKeyDictionary[ResolvedAgent, dict[AgentProfile, ResolvedAgent]] = WeakKeyDictionary()
 
-    def equip(self, agent: ResolvedAgent, found: Sequence[Skill] = ()) -> ResolvedAgent:
+    def equip(self, agent: ResolvedAgent, found: tuple[Skill, ...] = ()) -> ResolvedAgent:
         """The agent with everything its model can call.
 
         Args:
@@ -38,8 +39,11 @@ class Equipment:
             equipped = self._known[agent] = _equipped(agent)
         if not found:
             return equipped
-        more = _equipped(msgspec.structs.replace(agent, skills=merge(agent.skills, found)))
-        return _as_frozen(more, equipped)
+        before, skilled = self._skilled.get(agent, ((), equipped))
+        if before != found:  # most instances of an agent find the same: 0.2 ms less for each message
+            skilled = _as_frozen(_equipped(msgspec.structs.replace(agent, skills=merge(agent.skills, found))), equipped)
+            self._skilled[agent] = found, skilled
+        return skilled
 
     def subagent(self, profile: AgentProfile, parent: ResolvedAgent) -> ResolvedAgent:
         """A subagent's configuration below this parent, not equipped yet; made once (0.1 ms).

@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 class Instance:
     """Of one activation of ``(agent, id)``."""
 
-    __slots__ = ("_cwd", "_factory", "_used", "_workspace", "attachments", "key", "services", "state")
+    __slots__ = ("_factory", "_used", "_workspace", "attachments", "key", "services", "state")
 
     def __init__(self, services: Services, key: AgentKey) -> None:
         self.services = services
@@ -34,7 +34,6 @@ class Instance:
         self.state = InstanceState(services.store, key)
         self.attachments = Attachments(services.store, key)
         self._factory: SandboxFactory | None = None
-        self._cwd: str | None = None
         self._workspace: Workspace | None = None
         self._used: Usage | None = None
 
@@ -44,14 +43,16 @@ class Instance:
         return self._workspace is not None
 
     def workspace(self, agent: ResolvedAgent) -> Workspace | None:
-        """The agent's sandbox, opened by what first uses it; the one that is open, while the definition's is equal."""
+        """The agent's sandbox, opened by what first uses it; the one that is open, while the definition's is equal.
+
+        A detached task works in the same one as its parent, if at another ``cwd``.
+        """
         if agent.sandbox is None:
             return None
-        if self._workspace is None or (self._factory, self._cwd) != (agent.sandbox, agent.cwd):
+        if self._workspace is None or self._factory != agent.sandbox:
             factory = self._factory = agent.sandbox
-            self._cwd = agent.cwd
-            self._workspace = Workspace(lambda: self._open(factory), agent.cwd)
-        return self._workspace
+            self._workspace = Workspace(lambda: self._open(factory))
+        return self._workspace.rooted(agent.cwd)
 
     async def used(self, limits: Limits) -> Usage | None:
         """What the instance used before, in its whole life; None when nobody asks. Raises StoreError."""

@@ -50,7 +50,7 @@ class SystemPrompt:
         else:
             await self._look(equipped, workspace)
             found = self._found
-        return equipment.equip(agent, [_skill(each) for each in found]) if found else equipped
+        return equipment.equip(agent, tuple([_skill(each) for each in found])) if found else equipped
 
     async def refresh(self, agent: ResolvedAgent, workspace: Workspace | None) -> None:
         """Have everything frozen anew: the provider's cache is lost anyway.

@@ -16,7 +16,7 @@ def activation_text(skill: Skill) -> str:
     """The skill's instructions and what else it has.
 
     Args:
-        skill: A workspace's skill with its ``instructions`` as they are now.
+        skill: A workspace's skill with its ``instructions`` as they are now, and the whole path of its folder.
     """
     return (
         f'Run the skill "{skill.name}": follow the instructions below.\n\n'

@@ -19,7 +19,9 @@ MOST: Final = 200
 
 
 async def discover(workspace: Workspace) -> tuple[Skill, ...]:
-    """The skills of the workspace, sorted by name, each with its folder. Directories without ``SKILL.md`` are none.
+    """The skills of the workspace, sorted by name, each with its folder relative to ``cwd``, for that may move.
+
+    A directory without ``SKILL.md`` is none.
 
     Raises:
         ConfigError: One is malformed, or there are too many.
@@ -66,7 +68,7 @@ async def _skill(workspace: Workspace, entry: DirEntry) -> Skill | None:
     """None: there is none in this directory, or it is no directory."""
     if entry.kind not in ("directory", "link"):
         return None
-    folder = posixpath.join(workspace.cwd, FOLDER, entry.name)
+    folder = posixpath.join(FOLDER, entry.name)
     found = await workspace.stat(posixpath.join(folder, SKILL_FILE))
     if found is None or found.kind not in ("file", "link"):
         return None

@@ -74,7 +74,7 @@ def _folder_of(frame: FrameType | None) -> Path:
 def _read(folder: Path) -> dict[str, bytes]:
     """Every file of the folder: POSIX path below it to bytes."""
     files: dict[str, bytes] = {}
-    root, total = folder.resolve(strict=True), 0
+    root, total = Path(os.path.realpath(folder, strict=True)), 0
     for name, file in _files(root, folder.name):
         data = file.read_bytes()
         total += len(data)
@@ -114,7 +114,7 @@ def _check_name(skill: str, name: str) -> None:
 
 def _check_file(skill: str, name: str, file: Path, root: Path) -> None:
     if file.is_symlink():
-        target = file.resolve()
+        target = Path(os.path.realpath(file))  # `Path.resolve` raises RuntimeError for links in a circle
         if not target.is_relative_to(root):
             raise _refused(skill, name, "it is a link out of the skill's folder")
         for part in target.relative_to(root).parts:

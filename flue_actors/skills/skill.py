@@ -13,7 +13,7 @@ class Skill(msgspec.Struct, frozen=True, kw_only=True):
         description: When to use it; at most 1,024 characters. The model always sees this.
         instructions: The body of its ``SKILL.md``. The model sees it once it activates the skill. Of a workspace's skill
             it is read anew then.
-        folder: Where it lives in the workspace; None for a packaged one.
+        folder: Where it lives in the workspace, relative to its ``cwd``; None for a packaged one.
         resources: Of a packaged one: its other files, POSIX path below its folder to bytes.
         license, compatibility, metadata, allowed_tools: As its frontmatter says; informative.
     """

@@ -12,7 +12,7 @@ from flue_actors.sandboxes.protocol import DirEntry
 from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.toolset.truncation import head
 
-_LARGE: Final = 1024 * 1024
+LARGE: Final = 1024 * 1024
 """Bytes from which on a file is taken apart in a thread: 10 MiB of short lines take 60 ms."""
 
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
@@ -37,7 +37,7 @@ async def read(
     if found.kind == "directory" or (found.kind == "link" and await _is_directory(sandbox, path)):
         return _listing(path, await sandbox.list(path))
     data = await sandbox.read(path)
-    if len(data) > _LARGE:
+    if len(data) > LARGE:
         return await asyncio.to_thread(shown_file, path, data, offset, limit)
     return shown_file(path, data, offset, limit)
 

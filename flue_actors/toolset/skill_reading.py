@@ -1,15 +1,19 @@
 """The tools ``activate_skill`` and ``read_skill_resource``: a skill's instructions and files, when they are needed."""
 
+import asyncio
 import base64
+import functools
 import posixpath
 from typing import Any
+
+import msgspec
 
 from flue_actors.definition.tools import Tool, ToolAnswer, ToolContext, define_tool
 from flue_actors.errors import ConfigError, ToolError
 from flue_actors.skills.activation import activation_text
 from flue_actors.skills.discovery import read_skill
 from flue_actors.skills.skill import Skill
-from flue_actors.toolset.reading import image_type, is_binary, shown_file
+from flue_actors.toolset.reading import LARGE, image_type, is_binary, shown_file
 
 
 def skill_tools(skills: tuple[Skill, ...]) -> tuple[Tool, ...]:
@@ -59,9 +63,10 @@ def skill_tools(skills: tuple[Skill, ...]) -> tuple[Tool, ...]:
 async def _activate(skill: Skill, context: ToolContext) -> ToolAnswer:
     if skill.folder is not None:
         try:
-            skill = await read_skill(context.sandbox, skill.folder)
+            found = await read_skill(context.sandbox, skill.folder)
         except ConfigError as error:
             raise ToolError(error.message) from error
+        skill = msgspec.structs.replace(found, folder=posixpath.join(context.sandbox.cwd, skill.folder))
     return ToolAnswer(text=activation_text(skill), details={"skill": skill.name})
 
 
@@ -75,6 +80,11 @@ async def _read(skill: Skill, arguments: dict[str, Any], context: ToolContext) -
         data = found
     else:
         raise ToolError(f'The skill "{skill.name}" has no file "{path}".')
+    show = functools.partial(_shown, path, data, arguments.get("offset"), arguments.get("limit"))
+    return await asyncio.to_thread(show) if len(data) > LARGE else show()
+
+
+def _shown(path: str, data: bytes, offset: int | None, limit: int | None) -> ToolAnswer:
     if image_type(data) is None and is_binary(data):
         data = base64.encodebytes(data)
-    return shown_file(path, data, arguments.get("offset"), arguments.get("limit"))
+    return shown_file(path, data, offset, limit)
