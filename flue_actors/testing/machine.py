@@ -197,5 +197,7 @@ class FlueRuntime(Protocol):
 
 
 def _in_threads(runtime: Runtime) -> bool:
+    if runtime.state in {"new", "starting"}:
+        return False
     blocking = runtime.snapshot().actors.blocking
     return blocking.hosts > blocking.idle

@@ -25,7 +25,11 @@ class InThreads:
         found = getattr(self._store, name)
         if name in {"statistics", "description"}:
             return found
-        return lambda *args, **kwargs: self._watched(asyncio.ensure_future(found(*args, **kwargs)))
+
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            return self._watched(asyncio.ensure_future(found(*args, **kwargs)))
+
+        return ask
 
     def _watched(self, future: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
