@@ -45,7 +45,7 @@ class Connection:
         """One whole response."""
         async with asyncio.timeout(PATIENCE):
             status, headers = await self.head()
-            return Reply(status, headers, b"" if status == 204 else await self._body(headers))
+            return Reply(status, headers, b"" if status in {204, 304} else await self._body(headers))
 
     async def head(self) -> tuple[int, dict[str, str]]:
         """Status and headers of a response."""
