@@ -93,7 +93,7 @@ class Desk:
 
         self.workspace = Workspace(open)
 
-    async def call(self, tool: Tool, **arguments) -> ToolAnswer:
+    async def call(self, tool: Tool, **arguments: object) -> ToolAnswer:
         self._calls += 1
         context = ToolContext(
             tool_call_id=f"call_{self._calls}",

@@ -1,0 +1,1 @@
+"""Tests of skills: reading, packaging, finding and activating them."""
