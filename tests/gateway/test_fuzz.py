@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from flue_actors.definition.settings import Settings
+from tests.gateway.abilities import file, image
 from tests.gateway.house import eventually, serving_house
-from tests.helpers.http import connected, exchange, head, prompt
+from tests.helpers.http import connected, exchange, head, prompt, request
 
 UPGRADE = [
     "connection: upgrade",
@@ -23,12 +24,23 @@ TEXT = b'{"version":1,"type":"prompt","requestId":"r","message":"hi"}'
 FRAME = b"\x81" + bytes([0x80 | len(TEXT)]) + b"\0\0\0\0" + TEXT
 CHUNKED = head("POST", "/agents/echo/me", "content-type: application/json", "transfer-encoding: chunked")
 
+ENCLOSED = {
+    "images": [image()],
+    "files": [file()],
+    "result": {"type": "object", "properties": {"a": {"type": "string"}}},
+}
+DECISION = b'{"decision":"deny","reason":"no"}'
+
 GOOD = [
     prompt("/agents/echo/me"),
     prompt("/agents/echo/me", "hi", "accept: text/event-stream"),
     CHUNKED + b'10\r\n{"message":"hi"}\r\n0\r\n\r\n',
     head("GET", "/agents/echo/me", *UPGRADE) + FRAME,
     head("GET", "/agents/echo/me/status") * 3,
+    prompt("/agents/echo/me", **ENCLOSED),
+    request("POST", "/agents/echo/me/approvals/call_1", DECISION),
+    head("GET", "/agents/echo/me/approvals"),
+    head("GET", "/agents/echo/me/attachments/" + "0" * 64, 'if-none-match: "x", W/"y"'),
 ]
 
 

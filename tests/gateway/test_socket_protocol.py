@@ -10,7 +10,7 @@ from flue_actors import events
 from flue_actors.errors import QueueFullError, StoreUnavailableError
 from flue_actors.events import ErrorEvent, Idle, ModelName, Operation, PromptResult, PublicError, TextDelta
 from flue_actors.gateway.socket_protocol import AgentSocket
-from flue_actors.gateway.wire import AbortFrame, PromptFrame
+from flue_actors.gateway.wire import AbortFrame, DecideFrame, PromptFrame
 from flue_actors.messages import Usage
 
 RESULT = PromptResult(text="hello", usage=Usage(), model=ModelName("scripted", "echo"))
@@ -27,6 +27,12 @@ def prompt(request_id: Any = "r", message: Any = "hi", **more: Any) -> str:
 
 def abort(request_id: Any = "r") -> str:
     return json.dumps({"version": 1, "type": "abort", "requestId": request_id})
+
+
+def decision(request_id: Any = "r") -> str:
+    return json.dumps(
+        {"version": 1, "type": "decide", "requestId": request_id, "approvalId": "c1", "decision": "approve"}
+    )
 
 
 def frame(raw: object) -> dict[str, Any]:
@@ -222,6 +228,7 @@ class Conversation(RuleBasedStateMachine):
         super().__init__()
         self.here = socket(max_in_flight=3)
         self.open: dict[str, bool] = {}  # request id -> started
+        self.decisions: set[str] = set()
 
     @rule(request_id=st.sampled_from("abcde"))
     def ask(self, request_id: str) -> None:
@@ -235,10 +242,33 @@ class Conversation(RuleBasedStateMachine):
         else:
             assert len(self.open) == 3
 
-    @precondition(lambda self: self.open)
+    @rule(request_id=st.sampled_from("abcde"))
+    def decide(self, request_id: str) -> None:
+        outcome = self.here.receive(decision(request_id))
+        if isinstance(outcome, DecideFrame):
+            assert request_id not in self.open
+            assert len(self.open) < 3
+            self.decisions.add(request_id)
+            self.open[request_id] = False
+        elif request_id in self.open:
+            assert "requestId" not in frame(outcome)
+        else:
+            assert len(self.open) == 3
+
+    @precondition(lambda self: self.decisions)
+    @rule(data=st.data(), refused=st.booleans())
+    def hear_of_a_decision(self, data: st.DataObject, refused: bool) -> None:
+        request_id = data.draw(st.sampled_from(sorted(self.decisions)))
+        raw = self.here.undecided(request_id, QueueFullError()) if refused else self.here.decided(request_id)
+        said = frame(raw)
+        assert (said["type"], said["requestId"]) == ("error" if refused else "decided", request_id)
+        self.decisions.remove(request_id)
+        del self.open[request_id]
+
+    @precondition(lambda self: self.open.keys() - self.decisions)
     @rule(data=st.data(), count=st.integers(0, 3), ending=st.sampled_from([None, "idle", "error", "refused"]))
     def hear(self, data: st.DataObject, count: int, ending: str | None) -> None:
-        request_id = data.draw(st.sampled_from(sorted(self.open)))
+        request_id = data.draw(st.sampled_from(sorted(self.open.keys() - self.decisions)))
         if ending == "refused":
             kinds = [frame(self.here.fail(request_id, QueueFullError()))["type"]]
             expected = ["error"]
@@ -258,7 +288,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(request_id=st.sampled_from("abcde"))
     def abort(self, request_id: str) -> None:
         outcome = self.here.receive(abort(request_id))
-        if request_id in self.open:
+        if request_id in self.open.keys() - self.decisions:
             assert isinstance(outcome, AbortFrame)
         else:
             assert "requestId" not in frame(outcome)

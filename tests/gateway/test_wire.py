@@ -1,12 +1,29 @@
 import contextlib
 import json
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flue_actors.errors import InvalidJsonError, InvalidRequestError
-from flue_actors.gateway.wire import PingFrame, PromptBody, PromptFrame, decode_client_frame, decode_prompt
+from flue_actors.gateway.enclosures import enclosed
+from flue_actors.gateway.wire import (
+    DecideFrame,
+    PingFrame,
+    PromptBody,
+    PromptFrame,
+    decode_client_frame,
+    decode_decision,
+    decode_prompt,
+)
+
+TYPES = st.sampled_from(["image/png", "application/pdf", "text/plain", "x"])
+
+
+def base64(data: bytes) -> str:
+    return b64encode(data).decode()
+
 
 NOT_JSON = [
     b"{",
@@ -41,6 +58,10 @@ WRONG = [
     b'{"message":"hi","session":null}',
     b'{"message":"hi","ifBusy":"maybe"}',
     b'{"message":"hi","cancelOnDisconnect":1}',
+    b'{"message":"hi","images":{}}',
+    b'{"message":"hi","images":[null]}',
+    b'{"message":"hi","files":[{"type":"image","data":"","mimeType":"image/png"}]}',
+    b'{"message":"hi","result":[]}',
 ]
 
 
@@ -96,8 +117,61 @@ def test_a_ping_frame_needs_no_request_id() -> None:
         '{"version":1,"type":"prompt","requestId":"r"}',
         '{"version":1,"type":"prompt","message":"hi"}',
         '{"version":1,"type":"prompt","requestId":7,"message":"hi"}',
+        '{"version":1,"type":"decide","requestId":"r","approvalId":"a"}',
+        '{"version":1,"type":"decide","requestId":"r","decision":"deny"}',
+        '{"version":1,"type":"decide","requestId":"r","approvalId":"a","decision":"denied"}',
     ],
 )
 def test_a_frame_of_another_shape_is_an_invalid_request(text: str) -> None:
     with pytest.raises(InvalidRequestError):
         decode_client_frame(text)
+
+
+def test_a_decide_frame_names_the_call() -> None:
+    text = '{"version":1,"type":"decide","requestId":"r","approvalId":"t.c","decision":"deny","reason":"no"}'
+    frame = decode_client_frame(text)
+    assert frame == DecideFrame(version=1, request_id="r", approval_id="t.c", decision="deny", reason="no")
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
+    | st.sampled_from(["image", "file", "aGk=", "a==="])
+)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "data", "mimeType", "name", "x"]), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+ENCLOSED = st.fixed_dictionaries(
+    {"type": st.sampled_from(["image", "file"]) | LEAVES, "data": LEAVES | st.binary().map(base64), "mimeType": TYPES},
+    optional={"name": LEAVES},
+)
+PARTS = st.lists(ENCLOSED | JSON, max_size=3) | JSON
+DECISION = {"decision": LEAVES | st.sampled_from(["approve", "deny"]), "reason": LEAVES}
+
+
+@given(st.fixed_dictionaries({"message": st.just("hi")}, optional={"images": PARTS, "files": PARTS, "result": JSON}))
+def test_whatever_comes_along_is_taken_or_refused(body: dict[str, object]) -> None:
+    with contextlib.suppress(InvalidRequestError):
+        enclosed(decode_prompt(json.dumps(body).encode()))
+
+
+@given(
+    st.binary(max_size=100) | st.fixed_dictionaries({}, optional=DECISION).map(lambda each: json.dumps(each).encode())
+)
+def test_bytes_are_a_decision_or_refused(body: bytes) -> None:
+    with contextlib.suppress(InvalidJsonError, InvalidRequestError):
+        assert decode_decision(body).decision in {"approve", "deny"}
+
+
+@given(st.binary(max_size=300))
+def test_every_text_file_survives_the_body(data: bytes) -> None:
+    part = {"type": "file", "data": base64(data), "mimeType": "text/plain", "name": "a.txt"}
+    sent = decode_prompt(json.dumps({"message": "hi", "files": [part]}).encode())
+    assert sent.files[0].data == data
