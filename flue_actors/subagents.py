@@ -26,7 +26,9 @@ from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import (
     ActorError,
     CallerError,
+    DeadlineExceededError,
     DepthLimitError,
+    StoreError,
     ToolError,
     TurnError,
     UnavailableError,
@@ -36,10 +38,11 @@ from flue_actors.ids import TASK_PREFIX
 from flue_actors.inputs import DetachedInput
 from flue_actors.messages import AssistantMessage, TextContent, Usage, UserMessage, text_of
 from flue_actors.recording import Recording
+from flue_actors.reopening import patiently
 from flue_actors.session import Session
 from flue_actors.storage import Entry, JournalRow
 from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import LeftOpen
+from flue_actors.tool_calls import LeftOpen, Refused
 from flue_actors.work import Work
 from flue_actors.work_place import WorkPlace
 
@@ -134,6 +137,8 @@ class Subagents:
             raise ToolError("Tasks nest too deep: do this yourself.") from error
         except ActorError as error:
             raise ToolError("The task could not be worked on.") from error
+        except StoreError as error:
+            raise Refused(error) from error
 
 
 class Task:
@@ -160,9 +165,9 @@ class Task:
         session = Session(key, place.session)
         entries, journal = list[Entry](), list[JournalRow]()
         if parent.writer.host.submission.attempt > 1:  # it may have begun before
-            session, read = await Session.load(services.store, key, place.session)
+            session, read = await patiently(Session.load, services.store, key, place.session)
             entries.extend(read)
-            journal = await services.store.journal(parent.writer.host.submission_id)
+            journal = await patiently(services.store.journal, parent.writer.host.submission_id)
         past = resumption(entries, journal, task_id=place.task_id)
         writer = EntryWriter(
             session,
@@ -197,12 +202,17 @@ class Task:
 
     async def _finish(self, work: Work, writer: EntryWriter, budget: Budget) -> TaskOutcome:
         try:
-            work.system.freeze(work.agent, work.place.services.clock.now_ms())
-            last = await self._answer(work, writer)
+            async with asyncio.timeout(work.agent.limits.seconds) as time:
+                work.system.freeze(work.agent, work.place.services.clock.now_ms())
+                last = await self._answer(work, writer)
         except LeftOpen as left:
             return TaskOutcome(left=left)
         except TurnError as error:
             return TaskOutcome(error=error, usage=budget.total)
+        except TimeoutError:
+            if not time.expired():
+                raise
+            return TaskOutcome(error=DeadlineExceededError(), usage=budget.total)
         return TaskOutcome(text=text_of(last) or NO_TEXT, usage=budget.total)
 
     async def _answer(self, work: Work, writer: EntryWriter) -> AssistantMessage:

@@ -21,7 +21,7 @@ from flue_actors.definition.guards import Principal
 from flue_actors.definition.steps import ToolSteps
 from flue_actors.definition.tools import Delegate, Level, LogSink, Tool, ToolAnswer, ToolContext, shown_text
 from flue_actors.emitting import Emitter
-from flue_actors.errors import SandboxError, ToolError
+from flue_actors.errors import SandboxError, StoreError, ToolError
 from flue_actors.ids import AgentKey
 from flue_actors.messages import TextContent, ToolCall, ToolResultMessage
 from flue_actors.sandboxes.workspace import Workspace
@@ -59,6 +59,14 @@ class Boundary(LeftOpen):
 
 class Suspended(LeftOpen):
     """Somebody has to decide on something first."""
+
+
+class Refused(LeftOpen):
+    """The store refused what the call's task wrote; ``error`` says why."""
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class ToolSurroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +136,9 @@ class ToolRunner:
             await asyncio.wait(tasks)
             raise
         left = [each for each in done if isinstance(each, LeftOpen)]
+        for each in left:
+            if isinstance(each, Refused):
+                raise each.error
         if left:
             raise next((each for each in left if isinstance(each, Boundary)), left[0])
         return tuple([each for each in done if not isinstance(each, LeftOpen)])

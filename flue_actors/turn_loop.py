@@ -17,7 +17,7 @@ from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import Finish, Stop, last_batch, next_step
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.entry_writer import Added, EntryWriter
-from flue_actors.errors import ResultUnavailableError
+from flue_actors.errors import InstanceLimitError, ResultUnavailableError, TurnError
 from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, UserMessage, text_of
 from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
@@ -114,10 +114,10 @@ class TurnLoop:
                 return ending
         elif self._past.turns and (ending := self._ended_by_tools()) is not None:
             return ending
-        error = self._budget.crossed_for_good()
-        if error is not None:
-            raise error
         while True:
+            error = self._budget.crossed()  # by its tasks, by earlier messages, or in an earlier attempt
+            if error is not None:
+                return await self._end(agent, error)
             self._turn += 1
             reply = await self._ask(agent)
             self._budget.count(reply.message.usage)
@@ -214,17 +214,21 @@ class TurnLoop:
         return None
 
     async def _stop(self, agent: ResolvedAgent, reply: Reply, step: Stop) -> Ending:
-        """A cap is reached: one last answer without tools where the agent wants that, else an error."""
+        """A cap is reached with a reply that calls tools: they do not run."""
         for result in step.results:
             await self._writer.record(result, "tool")
         self.end_turn(reply, step.results)
-        if not agent.limits.last_answer or self._asking is not None:
-            raise step.error
+        return await self._end(agent, step.error)
+
+    async def _end(self, agent: ResolvedAgent, error: TurnError) -> Ending:
+        """A cap is reached: one last answer without tools where the agent wants that, else the error."""
+        if not agent.limits.last_answer or self._asking is not None or isinstance(error, InstanceLimitError):
+            raise error
         last = await self._ask(agent, use_tools=False)
         self._budget.count(last.message.usage)
         self._writer.turn_id = last.turn_id
         message = _without_calls(last.message)
-        return Ending(last=message, reply=msgspec.structs.replace(last, message=message), stop_reason=step.error.type)
+        return Ending(last=message, reply=msgspec.structs.replace(last, message=message), stop_reason=error.type)
 
 
 def earlier_piece(past: Resumption, writer: EntryWriter, model: tuple[str, str, str], now: int) -> list[Added]:

@@ -44,7 +44,7 @@ class Budget:
         before: What the instance used before this operation, where its caps ask for that.
     """
 
-    __slots__ = ("_before", "_caps", "_parent", "tasks", "turns", "usage")
+    __slots__ = ("_before", "_caps", "_open", "_parent", "tasks", "turns", "usage")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Budget:
         self._caps: Final = caps
         self._parent = parent
         self._before = before
+        self._open = parent is None and before is None and caps.turns is caps.tokens is caps.cost is None
         self.turns = turns
         self.usage = usage
         self.tasks = tasks
@@ -66,11 +67,11 @@ class Budget:
     @property
     def total(self) -> Usage:
         """With its tasks and compactions."""
-        return add_usage(self.usage, self.tasks)
+        return self.usage if self.tasks is ZERO else add_usage(self.usage, self.tasks)
 
     def count(self, usage: Usage) -> None:
         """One more model call of the operation itself."""
-        self.usage = add_usage(self.usage, usage)
+        self.usage = usage if self.usage is ZERO and usage.cost is not None else add_usage(self.usage, usage)
         self.turns += 1
         if self._parent is not None:
             self._parent.count_below(usage, turns=1)
@@ -84,6 +85,8 @@ class Budget:
 
     def crossed(self) -> TurnError | None:
         """The cap that does not allow a further model call, if one does not."""
+        if self._open:
+            return None
         caps, total = self._caps, self.total
         if caps.turns is not None and self.turns >= caps.turns:
             return TurnLimitError(meta={"maxTurns": caps.turns})
@@ -91,9 +94,9 @@ class Budget:
             return TokenLimitError(meta={"maxTokens": caps.tokens})
         if caps.cost is not None and _dollars(total) >= caps.cost:
             return CostLimitError(meta={"maxCost": caps.cost})
-        return self.crossed_for_good() or (self._parent.crossed() if self._parent is not None else None)
+        return self._crossed_for_good() or (self._parent.crossed() if self._parent is not None else None)
 
-    def crossed_for_good(self) -> TurnError | None:
+    def _crossed_for_good(self) -> TurnError | None:
         """The same for the caps on the instance's whole life."""
         if self._before is None:
             return None
