@@ -223,6 +223,7 @@ class Operation:
     def _take_up(self, members: Sequence[Pending], chosen: Overridden) -> None:
         """Start attempts and record the inputs. Not awaited: the next write fails if this one does."""
         record, now = self._record, self._now()
+        messages = [self._message(member, chosen, now) for member in members]  # first: it may be refused
         ops: list[Op] = [self._party.claim(member, chosen.base, now) for member in members]
         record.claimed = True
         assert self._work is not None
@@ -230,9 +231,8 @@ class Operation:
         ops.extend(frozen)
         if told is not None:
             ops.append(record.append(record.signal(told)))
-        for member in members:
+        for member, message in zip(members, messages, strict=True):
             source: Source = "dispatch" if member.submission.kind == "dispatch" else "prompt"
-            message = self._message(member, chosen, now)
             if message is not None:
                 entry = self._session.add(message, source, submission_id=member.submission_id)
                 ops.append(record.append(entry, of=member))
