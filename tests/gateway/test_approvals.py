@@ -11,11 +11,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from flue_actors.definition.guards import bearer
+from flue_actors.definition.settings import Settings
 from flue_actors.memory import memory_store
 from tests.gateway.abilities import asked, boss, get, post, sender
 from tests.gateway.house import House, serving_house
 from tests.gateway.test_prompting import BRIEF, SSE
-from tests.gateway.test_sockets import ask, hear, outcome
+from tests.gateway.test_sockets import ask, close_code, hear, outcome
 from tests.helpers.http import connected, exchange, prompt, request
 
 HERE = "/agents/sender/me"
@@ -177,6 +178,27 @@ async def test_what_waits_outlives_the_server() -> None:
         settled = await get(house, accepted.headers["location"] + "?wait=10")
     assert again == waiting
     assert (settled.json["outcome"], done) == ("completed", ["a@x"])
+
+
+@pytest.mark.parametrize("accept", ["accept: application/json", SSE])
+async def test_who_waits_for_a_decision_is_told_at_once_that_the_server_stops(accept: str) -> None:
+    async with serving_house(sender(), settings=Settings(drain_timeout=60)) as house:
+        async with connected(house.address) as connection:
+            await connection.send(prompt(HERE, "a@x", accept))
+            await asked(house, HERE)
+            house.server.stop()
+            told = await connection.rest()
+    assert b'"type":"interrupted"' in told
+    assert b'"submissionId"' in told
+
+
+async def test_a_socket_that_waits_for_a_decision_is_told_at_once_that_the_server_stops() -> None:
+    async with serving_house(sender(), settings=Settings(drain_timeout=60)) as house, talking(house) as socket:
+        await ask(socket, "r", "a@x")
+        await asked(house, HERE)
+        house.server.stop()
+        assert (await outcome(socket, "r"))["error"]["type"] == "interrupted"
+        assert await close_code(socket) == 1001
 
 
 async def test_a_socket_shows_what_is_asked_and_decides() -> None:

@@ -124,3 +124,11 @@ async def test_a_model_that_gives_up_on_the_shape_answers_422() -> None:
         reply = await exchange(house.address, prompt("/agents/shaper/me", result=CITY))
     assert (reply.status, reply.error) == (422, "result_unavailable")
     assert "no city there" in str(reply.json["error"]["meta"])
+
+
+async def test_the_largest_picture_that_fits_a_body_is_taken_and_a_larger_one_is_not() -> None:
+    async with serving_house(looker()) as house:
+        taken = await send(house, images=[image(PNG + bytes(3_145_000))])
+        refused = await send(house, images=[image(PNG + bytes(3_200_000))])
+    assert (taken.status, taken.json["result"]["text"]) == (200, f"seen: [{len(PNG) + 3_145_000}]")
+    assert (refused.status, refused.error) == (413, "payload_too_large")
