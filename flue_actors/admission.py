@@ -5,7 +5,7 @@ not on the sender: a sender who leaves in the middle leaves a whole submission o
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
 from typing import Any, Final
@@ -27,7 +27,16 @@ from flue_actors.errors import (
     SubmissionConflictError,
 )
 from flue_actors.ids import AgentKey, check_instance_id, check_session_name
-from flue_actors.inputs import DetachedInput, DispatchInput, Input, encode_input
+from flue_actors.inputs import (
+    DetachedInput,
+    DispatchInput,
+    Input,
+    PromptInput,
+    ShellInput,
+    SkillInput,
+    TaskInput,
+    encode_input,
+)
 from flue_actors.receipts import Settled, kept
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Committed, Op, PutAttachment, RequestAbort, Submission
@@ -264,12 +273,20 @@ def _recorded(principal: Principal) -> bytes:
         raise ConfigError("The principal's claims are not JSON.", dev=repr(error)) from error
 
 
+_SAID: Final[Mapping[type[Any], Sequence[tuple[str, str]]]] = {
+    PromptInput: [("message", "message")],
+    SkillInput: [("name", "skill's name")],
+    TaskInput: [("prompt", "task")],
+    ShellInput: [("command", "command")],
+}
+"""What has to be said in an input, and what that is called."""
+
+
 def _payload(given: Input) -> bytes:
     if isinstance(given, DispatchInput):
         return encode_input(given)  # checked where the snapshot was taken
-    blank = {"message": "message", "prompt": "task", "command": "command", "name": "skill's name"}
-    for field, what in blank.items():
-        if not getattr(given, field, what).strip():
+    for field, what in _SAID.get(type(given), ()):
+        if not getattr(given, field).strip():
             raise InvalidRequestError(f"The {what} is blank.", details=f"Send a {what} with some text in it.")
     try:
         return encode_input(given)

@@ -36,6 +36,19 @@ logger = logging.getLogger("flue_actors.compaction")
 class History:
     """The history of one session, for one piece of work."""
 
+    __slots__ = (
+        "_agent",
+        "_attachments",
+        "_budget",
+        "_known",
+        "_overflowed",
+        "_resolved",
+        "_services",
+        "_system",
+        "_workspace",
+        "_writer",
+    )
+
     def __init__(self, place: WorkPlace, agent: ResolvedAgent, system: SystemPrompt, resolved: ResolvedModel) -> None:
         self._services = place.services
         self._writer = place.writer

@@ -146,8 +146,10 @@ def text_of(message: Message) -> str:
 
 def is_illustrated(message: Message) -> bool:
     """True for a message that has a picture or a file."""
-    if isinstance(message, UserMessage | ToolResultMessage):
-        return any(isinstance(block, ImageContent | FileContent) for block in message.content)
+    if isinstance(message, (UserMessage, ToolResultMessage)):
+        for block in message.content:
+            if not isinstance(block, TextContent):
+                return True
     return False
 
 

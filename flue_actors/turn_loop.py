@@ -67,6 +67,22 @@ class TurnLoop:
         ask: How the model is asked: see `asking`.
     """
 
+    __slots__ = (
+        "_ask_model",
+        "_asking",
+        "_budget",
+        "_call",
+        "_past",
+        "_place",
+        "_services",
+        "_session",
+        "_system",
+        "_tools",
+        "_turn",
+        "_writer",
+        "kept",
+    )
+
     def __init__(
         self,
         place: WorkPlace,

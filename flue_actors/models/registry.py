@@ -97,6 +97,7 @@ class ModelRegistry:
         self._patches: dict[str, Transport] = {}
         self._live: dict[str, _Live] = {}
         self._retired: list[_Live] = []
+        self._here: dict[str, ResolvedModel] = {}  # what is asked in this process: 5 us to find out anew
         self._objects: WeakKeyDictionary[ModelClient, ModelLimiter] = WeakKeyDictionary()
         self._overrides: list[Overrides] = []  # the newest is the last
         self._allowed: bool | None = None
@@ -200,6 +201,8 @@ class ModelRegistry:
         Raises:
             ConfigError: No ``/`` in it, an unknown provider, an unknown scripted model, or an extra that is missing.
         """
+        if not self._overrides and isinstance(model, str) and (known := self._here.get(model)) is not None:
+            return known
         given = self._overriding(model)
         if not isinstance(model, str):
             client = model if given is None else given
@@ -214,7 +217,10 @@ class ModelRegistry:
             return ResolvedModel(_Refusing(provider.api, model), name, rest, provider.info_of(rest), self._refused)
         live = self._live.get(name) or self._open(name, provider)
         info = scripted_name(rest).info if isinstance(live.client, ScriptedProvider) else provider.info_of(rest)
-        return ResolvedModel(live.client, name, rest, info, live.limiter)
+        resolved = ResolvedModel(live.client, name, rest, info, live.limiter)
+        if provider.make is not None:
+            self._here[model] = resolved
+        return resolved
 
     async def prepare(self, models: Iterable[str | ModelClient]) -> None:
         """Load what these models need, in a thread where it is slow (an SDK: up to a second).
@@ -296,6 +302,7 @@ class ModelRegistry:
 
     def _retire(self, name: str) -> None:
         """Take a client out of service; calls it is performing end in peace."""
+        self._here.clear()
         if live := self._live.pop(name, None):
             self._retired.append(live)
 
