@@ -12,7 +12,8 @@ Rules:
 5. A `stream` gets `event` frames from its offset on, until its `stop`, which is answered by `stopped`; it counts as a
    request, but holds up no server that stops: then it ends with an `error` that names the offset to go on from.
 6. An `abort` names a request in flight, and is answered by that one's outcome. Any other is an error that names none.
-7. A `decide` is answered by `decided` when it is durable, or by an `error`; it counts as a request.
+7. A `decide` is answered by `decided` when it is durable, `approvals` by `approvals`, either by an `error`; each counts as
+   a request.
 8. A `ping` is answered at once. Errors leave the socket open; only a binary message ends it.
 """
 
@@ -22,16 +23,19 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from flue_actors.agent_ref import ApprovalInfo
 from flue_actors.errors import CallerError, InvalidRequestError, QueueFullError
 from flue_actors.events import ErrorEvent, Event, Idle, Operation, PromptResult
 from flue_actors.gateway.errors import error_body, with_offset
 from flue_actors.gateway.wire import (
     VERDICTS,
     AbortFrame,
+    ApprovalsFrame,
     DecidedFrame,
     DecideFrame,
     ErrorBody,
     ErrorFrame,
+    ListFrame,
     PingFrame,
     PongFrame,
     PromptFrame,
@@ -49,7 +53,10 @@ from flue_actors.gateway.wire import (
 )
 from flue_actors.observing import Shown
 
-Wanted = PromptFrame | AbortFrame | DecideFrame | StreamFrame | StopFrame
+Asked = DecideFrame | ListFrame
+"""What is answered by one frame."""
+
+Wanted = PromptFrame | AbortFrame | Asked | StreamFrame | StopFrame
 """What a client may ask for that has to be performed."""
 
 MAX_REQUEST_ID: Final = 256
@@ -60,7 +67,7 @@ _EVENT = b'{"version":1,"type":"event","requestId":%b,"event":'
 class AgentSocket:
     """The conversation on one socket. Give it what arrives; send what it returns."""
 
-    __slots__ = ("_decisions", "_instance_id", "_max_in_flight", "_name", "_requests", "_streams", "dev")
+    __slots__ = ("_asked", "_instance_id", "_max_in_flight", "_name", "_requests", "_streams", "dev")
 
     def __init__(self, name: str, instance_id: str, *, max_in_flight: int, dev: bool = False) -> None:
         self._name = name
@@ -68,13 +75,13 @@ class AgentSocket:
         self._max_in_flight = max_in_flight
         self.dev = dev
         self._requests: dict[str, _Request] = {}
-        self._decisions: dict[str, DecideFrame] = {}
+        self._asked: dict[str, Asked] = {}
         self._streams: dict[str, bytes] = {}  # what an event of each begins with
 
     @property
     def in_flight(self) -> int:
-        """Prompts and decisions without an outcome."""
-        return len(self._requests) + len(self._decisions)
+        """Requests without an outcome, but streams."""
+        return len(self._requests) + len(self._asked)
 
     def ready(self) -> bytes:
         """The first frame."""
@@ -126,16 +133,21 @@ class AgentSocket:
         """The frame for a request that was refused, or whose events cannot be followed any further."""
         return self._settle(request_id, self._error(request_id, error_body(error, dev=self.dev)))
 
-    def decided(self, request_id: str) -> bytes:
+    def decided(self, frame: DecideFrame) -> bytes:
         """The frame for a decision that is durable."""
-        frame = self._decisions.pop(request_id)
+        del self._asked[frame.request_id]
         verdict = VERDICTS[frame.decision]
-        return encode(DecidedFrame(request_id=request_id, approval_id=frame.approval_id, decision=verdict))
+        return encode(DecidedFrame(request_id=frame.request_id, approval_id=frame.approval_id, decision=verdict))
 
-    def undecided(self, request_id: str, error: Exception) -> bytes:
-        """The frame for a decision that was refused."""
-        del self._decisions[request_id]
-        return self._error(request_id, error_body(error, dev=self.dev))
+    def listed(self, frame: ListFrame, approvals: list[ApprovalInfo]) -> bytes:
+        """The frame for a wish to know them."""
+        del self._asked[frame.request_id]
+        return encode(ApprovalsFrame(request_id=frame.request_id, approvals=approvals))
+
+    def refused(self, frame: Asked, error: Exception) -> bytes:
+        """The frame for either of these that did not work."""
+        del self._asked[frame.request_id]
+        return self._error(frame.request_id, error_body(error, dev=self.dev))
 
     def follow(self, request_id: str, shown: Sequence[Shown]) -> list[bytes]:
         """The frames for a stream's next events."""
@@ -158,11 +170,11 @@ class AgentSocket:
         body = error_body(error, dev=self.dev)
         return encode(ErrorFrame(error=msgspec.structs.replace(body, meta={"requestId": request_id})))
 
-    def _let_in(self, frame: PromptFrame | DecideFrame | StreamFrame) -> None:
+    def _let_in(self, frame: PromptFrame | Asked | StreamFrame) -> None:
         if isinstance(frame, StreamFrame):
             self._streams[frame.request_id] = _EVENT % encode_text(frame.request_id)
-        elif isinstance(frame, DecideFrame):
-            self._decisions[frame.request_id] = frame
+        elif isinstance(frame, Asked):
+            self._asked[frame.request_id] = frame
         else:
             self._requests[frame.request_id] = _Request(frame.request_id)
 
@@ -177,8 +189,8 @@ class AgentSocket:
                 details="It may have its outcome already. Name a request of this socket.",
                 meta={"requestId": request_id},
             )
-        if isinstance(frame, PromptFrame | DecideFrame | StreamFrame) and (
-            request_id in self._requests or request_id in self._streams or request_id in self._decisions
+        if isinstance(frame, PromptFrame | Asked | StreamFrame) and (
+            request_id in self._requests or request_id in self._streams or request_id in self._asked
         ):
             raise InvalidRequestError(
                 "This requestId belongs to a request that is still in flight.",

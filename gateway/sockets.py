@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from flue_actors.agent_ref import Submitted
+from flue_actors.agent_ref import ApprovalInfo, Submitted
 from flue_actors.events import ErrorEvent, Event, PromptResult
 from flue_actors.gateway.socket_protocol import AgentSocket
 from flue_actors.gateway.socket_streams import SocketStreams
-from flue_actors.gateway.wire import AbortFrame, DecideFrame, PromptFrame, StopFrame, StreamFrame
+from flue_actors.gateway.wire import AbortFrame, DecideFrame, ListFrame, PromptFrame, StopFrame, StreamFrame
 from flue_actors.streaming import SessionStream
 
 T = TypeVar("T")
@@ -42,6 +42,10 @@ class Instance(Protocol):
 
     async def decide(self, frame: DecideFrame) -> None:
         """Record a decision."""
+        ...
+
+    async def approvals(self) -> list[ApprovalInfo]:
+        """Calls that wait for one."""
         ...
 
     def follow(self, frame: StreamFrame) -> SessionStream:
@@ -112,7 +116,9 @@ class SocketSession:
         elif isinstance(outcome, AbortFrame):
             self._abort_request(outcome.request_id)
         elif isinstance(outcome, DecideFrame):
-            self._work(self._instance.decide(outcome), partial(self._decided, outcome.request_id))
+            self._work(self._instance.decide(outcome), partial(self._decided, outcome))
+        elif isinstance(outcome, ListFrame):
+            self._work(self._instance.approvals(), partial(self._listed, outcome))
         elif isinstance(outcome, StreamFrame):
             self._streams.start(outcome)
         elif isinstance(outcome, StopFrame):
@@ -163,8 +169,7 @@ class SocketSession:
             return
         error = task.exception()
         if isinstance(error, Exception):
-            self._channel.write([self._protocol.fail(request_id, error)])
-            self._leave_if_idle()
+            self._reply(self._protocol.fail(request_id, error))
             return
         submitted = task.result()
         if aborted or (self._lost and frame.cancel_on_disconnect):
@@ -192,12 +197,23 @@ class SocketSession:
         if isinstance(error, Exception):
             self._channel.write([self._protocol.not_aborted(request_id, error)])
 
-    def _decided(self, request_id: str, task: "asyncio.Task[None]") -> None:
-        error = None if task.cancelled() else task.exception()
-        decided = not isinstance(error, Exception)
-        self._channel.write(
-            [self._protocol.decided(request_id) if decided else self._protocol.undecided(request_id, error)]
-        )
+    def _decided(self, frame: DecideFrame, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            error = task.exception()
+            self._reply(
+                self._protocol.refused(frame, error) if isinstance(error, Exception) else self._protocol.decided(frame)
+            )
+
+    def _listed(self, frame: ListFrame, task: "asyncio.Task[list[ApprovalInfo]]") -> None:
+        if not task.cancelled():
+            error = task.exception()
+            refused = isinstance(error, Exception)
+            self._reply(
+                self._protocol.refused(frame, error) if refused else self._protocol.listed(frame, task.result())
+            )
+
+    def _reply(self, frame: bytes) -> None:
+        self._channel.write([frame])
         self._leave_if_idle()
 
     def _work(self, work: Coroutine[Any, Any, T], done: "Callable[[asyncio.Task[T]], None]") -> None:

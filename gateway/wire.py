@@ -189,6 +189,13 @@ class DecideFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="decid
     reason: Reason | None = None
 
 
+class ListFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="approvals"):
+    """Client: which tool calls of the instance wait for somebody's decision?"""
+
+    version: Literal[1]
+    request_id: str
+
+
 class StreamFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="stream"):
     """Client: send every event of the session behind ``offset`` (without one: from now on) until `stop`."""
 
@@ -212,7 +219,7 @@ class PingFrame(_Wire, frozen=True, kw_only=True, tag_field="type", tag="ping"):
     request_id: str | UnsetType = UNSET
 
 
-ClientFrame = PromptFrame | AbortFrame | DecideFrame | StreamFrame | StopFrame | PingFrame
+ClientFrame = PromptFrame | AbortFrame | DecideFrame | ListFrame | StreamFrame | StopFrame | PingFrame
 
 
 class _ServerFrame(_Wire, frozen=True, kw_only=True, omit_defaults=False, tag_field="type"):
@@ -255,6 +262,13 @@ class DecidedFrame(_ServerFrame, frozen=True, kw_only=True, tag="decided"):
     decision: Verdict
 
 
+class ApprovalsFrame(_ServerFrame, frozen=True, kw_only=True, tag="approvals"):
+    """The answer to that, oldest first."""
+
+    request_id: str
+    approvals: list[ApprovalInfo]
+
+
 class StoppedFrame(_ServerFrame, frozen=True, kw_only=True, tag="stopped"):
     """The stream has ended: it was stopped, or its session removed."""
 
@@ -267,7 +281,9 @@ class PongFrame(_ServerFrame, frozen=True, kw_only=True, tag="pong"):
     request_id: str | UnsetType = UNSET
 
 
-ServerFrame = ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | DecidedFrame | StoppedFrame | PongFrame
+ServerFrame = (
+    ReadyFrame | StartedFrame | ResultFrame | ErrorFrame | DecidedFrame | ApprovalsFrame | StoppedFrame | PongFrame
+)
 
 _encoder = msgspec.json.Encoder()
 _prompt_body = msgspec.json.Decoder(PromptBody)

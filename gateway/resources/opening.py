@@ -3,7 +3,7 @@
 import msgspec
 from falcon.asgi import WebSocket
 
-from flue_actors.agent_ref import Submitted
+from flue_actors.agent_ref import ApprovalInfo, Submitted
 from flue_actors.definition.guards import GuardRequest
 from flue_actors.gateway.admission import Gateway
 from flue_actors.gateway.asgi import Scope
@@ -71,6 +71,10 @@ class _Guarded:
         verdict = VERDICTS[frame.decision]
         agent = self._gateway.agent(self._key)
         await agent.decide(frame.approval_id, verdict, principal=self._principal, reason=frame.reason)
+
+    async def approvals(self) -> list[ApprovalInfo]:
+        """Calls that wait for one."""
+        return await self._gateway.agent(self._key).approvals()
 
     def follow(self, frame: StreamFrame) -> SessionStream:
         """Open a stream."""

@@ -217,6 +217,15 @@ async def test_a_socket_shows_what_is_asked_and_decides() -> None:
     assert frames[-1]["result"]["text"] == "sent to a@x"
 
 
+async def test_a_socket_lists_what_waits() -> None:
+    async with serving_house(sender()) as house, talking(house) as socket:
+        await ask(socket, "r", "a@x")
+        waiting = await asked(house, HERE)
+        await socket.send('{"version":1,"type":"approvals","requestId":"l"}')
+        answer = await answer_to(socket, "l")
+    assert answer == {"version": 1, "type": "approvals", "requestId": "l", "approvals": waiting}
+
+
 async def test_a_socket_decides_on_what_another_one_asked_and_is_known_by_its_guard() -> None:
     async with serving_house(sender(bearer({"ada": "Ada"}))) as house:
         headers = {"additional_headers": {"authorization": "Bearer ada"}}

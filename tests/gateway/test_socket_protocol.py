@@ -228,7 +228,7 @@ class Conversation(RuleBasedStateMachine):
         super().__init__()
         self.here = socket(max_in_flight=3)
         self.open: dict[str, bool] = {}  # request id -> started
-        self.decisions: set[str] = set()
+        self.decisions: dict[str, DecideFrame] = {}
 
     @rule(request_id=st.sampled_from("abcde"))
     def ask(self, request_id: str) -> None:
@@ -248,7 +248,7 @@ class Conversation(RuleBasedStateMachine):
         if isinstance(outcome, DecideFrame):
             assert request_id not in self.open
             assert len(self.open) < 3
-            self.decisions.add(request_id)
+            self.decisions[request_id] = outcome
             self.open[request_id] = False
         elif request_id in self.open:
             assert "requestId" not in frame(outcome)
@@ -259,16 +259,15 @@ class Conversation(RuleBasedStateMachine):
     @rule(data=st.data(), refused=st.booleans())
     def hear_of_a_decision(self, data: st.DataObject, refused: bool) -> None:
         request_id = data.draw(st.sampled_from(sorted(self.decisions)))
-        raw = self.here.undecided(request_id, QueueFullError()) if refused else self.here.decided(request_id)
-        said = frame(raw)
+        asked = self.decisions.pop(request_id)
+        said = frame(self.here.refused(asked, QueueFullError()) if refused else self.here.decided(asked))
         assert (said["type"], said["requestId"]) == ("error" if refused else "decided", request_id)
-        self.decisions.remove(request_id)
         del self.open[request_id]
 
-    @precondition(lambda self: self.open.keys() - self.decisions)
+    @precondition(lambda self: self.open.keys() - self.decisions.keys())
     @rule(data=st.data(), count=st.integers(0, 3), ending=st.sampled_from([None, "idle", "error", "refused"]))
     def hear(self, data: st.DataObject, count: int, ending: str | None) -> None:
-        request_id = data.draw(st.sampled_from(sorted(self.open.keys() - self.decisions)))
+        request_id = data.draw(st.sampled_from(sorted(self.open.keys() - self.decisions.keys())))
         if ending == "refused":
             kinds = [frame(self.here.fail(request_id, QueueFullError()))["type"]]
             expected = ["error"]
@@ -288,7 +287,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(request_id=st.sampled_from("abcde"))
     def abort(self, request_id: str) -> None:
         outcome = self.here.receive(abort(request_id))
-        if request_id in self.open.keys() - self.decisions:
+        if request_id in self.open.keys() - self.decisions.keys():
             assert isinstance(outcome, AbortFrame)
         else:
             assert "requestId" not in frame(outcome)

@@ -5,6 +5,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from flue_actors.agent_ref import ApprovalInfo
 from flue_actors.errors import ApprovalDecidedError, QueueFullError, StoreUnavailableError
 from flue_actors.events import Idle, TextDelta
 from flue_actors.gateway.socket_protocol import AgentSocket
@@ -69,6 +72,11 @@ class Instance:
         if self.keep is not None:
             raise self.keep
         self.decided.append(frame.approval_id)
+
+    async def approvals(self) -> list[ApprovalInfo]:
+        if self.keep is not None:
+            raise self.keep
+        return []
 
     def follow(self, frame: StreamFrame) -> SessionStream:
         return SessionStream(memory_store(), Feeds(), AgentKey("echo", "me"), frame.session, frame.offset)
@@ -272,6 +280,21 @@ async def test_a_decision_is_answered_when_it_is_recorded() -> None:
         [{"version": 1, "type": "decided", "requestId": "d", "approvalId": "c1", "decision": "denied"}]
     ]
     assert (stage.instance.decided, stage.session.busy) == (["c1"], False)
+
+
+@pytest.mark.parametrize("keep", [None, StoreUnavailableError()])
+async def test_what_waits_is_listed_or_why_it_cannot_be_is_said(keep: Exception | None) -> None:
+    stage = Stage()
+    stage.instance.keep = keep
+    stage.send("approvals", "l")
+    assert stage.session.busy
+    await settle()
+    answer = stage.wire.writes[-1][0]
+    if keep is None:
+        assert answer == {"version": 1, "type": "approvals", "requestId": "l", "approvals": []}
+    else:
+        assert (answer["requestId"], answer["error"]["type"]) == ("l", "store_unavailable")
+    assert not stage.session.busy
 
 
 async def test_a_decision_that_cannot_be_recorded_is_an_error_of_its_request() -> None:
