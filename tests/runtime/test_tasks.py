@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from flue_actors import AgentProfile, Principal, ToolContext, create_agent, define_agent_profile, tool
+from flue_actors.definition.agent import CreatedAgent
 from flue_actors.definition.limits import Limits
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import (
@@ -57,7 +58,7 @@ def worker(**fields: Any) -> AgentProfile:
     return define_agent_profile(**given)
 
 
-def parent(model: FunctionModel, *subagents: AgentProfile, **fields: Any) -> Any:
+def parent(model: FunctionModel, *subagents: AgentProfile, **fields: Any) -> CreatedAgent:
     given: dict[str, Any] = {"model": model, "instructions": "P", "subagents": subagents or [worker()], **fields}
     return create_agent(**given)
 
