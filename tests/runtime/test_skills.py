@@ -35,6 +35,15 @@ class Counted(msgspec.Struct, frozen=True):
         return self.opened[-1]
 
 
+class Apart(msgspec.Struct, frozen=True):
+    """A folder of its own for each instance."""
+
+    folder: Path
+
+    async def open(self, context: SandboxContext) -> Sandbox:
+        return await local(self.folder / context.key.id).open(context)
+
+
 class Broken(msgspec.Struct, frozen=True):
     """Sandboxes that cannot be opened."""
 
@@ -228,6 +237,19 @@ async def test_skills_of_definition_and_workspace_are_offered_together(tmp_path:
         await ref.prompt("one")
         await ref.prompt("two")
     assert names(model.requests[0]) == names(model.requests[1]) == ["review", "write"]
+
+
+async def test_each_instance_is_offered_the_skills_of_its_own_workspace(tmp_path: Path) -> None:
+    write_skill(tmp_path / "u1" / SKILLS)
+    write_skill(tmp_path / "u2" / SKILLS, "write")
+    (tmp_path / "u3").mkdir()
+    model = playing()
+    async with machine(working(model, Apart(tmp_path))) as process:
+        runtime = await process.start()
+        for id in ("u1", "u2", "u1", "u2", "u3"):
+            await runtime.ref("agent", id).prompt("one")
+    assert [names(each) for each in model.requests[:4]] == [["review"], ["write"]] * 2
+    assert "activate_skill" not in [tool.name for tool in model.requests[4].tools]
 
 
 async def test_a_packaged_skill_is_sent_as_a_message(tmp_path: Path) -> None:
