@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from flue_actors import Runtime, create_agent, sqlite, tool
+from flue_actors.definition.agent import CreatedAgent
 from flue_actors.definition.settings import Settings as RuntimeSettings
 from flue_actors.errors import AbortedError
 from flue_actors.events import ErrorEvent, Event
@@ -57,8 +58,8 @@ BAKER = create_agent(model="anthropic/claude-haiku-4-5", instructions="Bake.", t
 
 
 @asynccontextmanager
-async def baking(server: MessagesServer, path: Path) -> AsyncGenerator[Runtime]:
-    runtime = Runtime({"baker": BAKER}, store=sqlite(path), settings=RuntimeSettings(stream_idle_timeout=20))
+async def baking(server: MessagesServer, path: Path, agent: CreatedAgent = BAKER) -> AsyncGenerator[Runtime]:
+    runtime = Runtime({"baker": agent}, store=sqlite(path), settings=RuntimeSettings(stream_idle_timeout=20))
     runtime.configure_provider("anthropic", base_url=server.url, api_key=CANARY)
     async with runtime:
         yield runtime
@@ -187,10 +188,10 @@ async def test_a_model_that_is_waited_for_can_be_aborted_and_its_connection_is_c
     assert await sound(tmp_path / "x.db", events) == []
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # the history, in the second request
 async def test_a_reply_of_3_mb_is_taken_and_the_session_goes_on(tmp_path: Path) -> None:
     settings = Settings(text="x" * 3_000_000, size=3_000)
-    async with messages_server(settings) as server, baking(server, tmp_path / "x.db") as runtime:
+    reader = create_agent(model="anthropic/claude-sonnet-4-6", instructions="Bake.")  # which reads a million tokens
+    async with messages_server(settings) as server, baking(server, tmp_path / "x.db", agent=reader) as runtime:
         for message in ("hello", "and now?"):
             outcome, events = await told(runtime, message)
             assert outcome == "answered"

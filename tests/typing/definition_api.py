@@ -108,6 +108,6 @@ def refused() -> None:
     AgentConfig(modle="scripted/echo")  # pyright: ignore[reportArgumentType]  # no such field
     AgentConfig(model="scripted/echo", thinking_level="huge")  # pyright: ignore[reportArgumentType]  # no such level
     define_agent_profile(profile=support)  # pyright: ignore[reportCallIssue]  # a profile has no profile
-    define_tool(name="x", description="x", parameters={}, execute=run_query, approval=True)  # pyright: ignore[reportArgumentType]  # later
+    define_tool(name="x", description="x", parameters={}, execute=run_query, approval=1)  # pyright: ignore[reportArgumentType]  # no flag
     create_agent(lambda ctx: {"model": ctx.id})  # pyright: ignore[reportArgumentType]  # no config
     bearer(3)  # pyright: ignore[reportArgumentType]  # no tokens

@@ -21,10 +21,10 @@ from flue_actors.errors import (
 )
 from flue_actors.events import ErrorEvent, Operation, PromptResult, PublicError
 from flue_actors.ids import AgentKey
+from flue_actors.inputs import DispatchInput, decode_input
 from flue_actors.refs import LocalAgentRef, LocalSessionRef
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Submission
-from flue_actors.inputs import DispatchInput, decode_input
 from tests.faults.simulation.actions import INSTANCES, Abort, Erase, Look, Send
 from tests.faults.simulation.reference import Reference, Row
 
