@@ -196,7 +196,6 @@ class AgentActor(Actor):
             await self._end_of_burst(agent, pending)
             self.context.expire_after(left)
             await operation.run(agent)
-            await self._tidy(operation)
         except Boundary:
             await self._requeue(operation)
         except Suspended:
@@ -218,6 +217,8 @@ class AgentActor(Actor):
         except Exception as error:
             logger.exception("submission %s of %s failed", pending.submission_id, self._key)
             await self._settle(operation, InternalError(dev=repr(error)))
+        else:
+            await self._tidy(operation)
         return True
 
     async def _tidy(self, operation: Operation) -> None:

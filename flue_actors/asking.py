@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -21,8 +22,11 @@ from flue_actors.conversation.compaction_request import SummaryRequest
 from flue_actors.conversation.entries import CompactionBody, compaction_entry
 from flue_actors.conversation.outcome import ZERO, add_usage
 from flue_actors.definition.resolving import ResolvedAgent
+from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import ContextOverflowError, ModelError
 from flue_actors.events import CompactionReason
+from flue_actors.ids import TASK_PREFIX
+from flue_actors.inputs import DetachedInput, decode_input
 from flue_actors.messages import TextContent, UserMessage, text_of
 from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
@@ -32,14 +36,20 @@ from flue_actors.work_place import WorkPlace
 
 logger = logging.getLogger("flue_actors.compaction")
 
+GROWTH: Final = 1.1
+"""A history of which no summary came about is tried again when it is so many times as long."""
+
 
 class History:
-    """The history of one session, for one piece of work."""
+    """The history of one session, for one piece of work.
+
+    Attributes:
+        budget: What summaries count for.
+    """
 
     __slots__ = (
         "_agent",
         "_attachments",
-        "_budget",
         "_known",
         "_overflowed",
         "_resolved",
@@ -47,6 +57,7 @@ class History:
         "_system",
         "_workspace",
         "_writer",
+        "budget",
     )
 
     def __init__(self, place: WorkPlace, agent: ResolvedAgent, system: SystemPrompt, resolved: ResolvedModel) -> None:
@@ -55,7 +66,7 @@ class History:
         self._agent = agent
         self._system = system
         self._attachments = place.attachments
-        self._budget = place.budget
+        self.budget = place.budget
         self._workspace = place.workspace
         self._resolved = resolved
         self._known: Window | None = None
@@ -73,7 +84,7 @@ class History:
             reply = await call.perform(await self._whole(asked) if self._writer.session.illustrated else asked)
             if not self._resolved.info.context_window or not overflowed_silently(reply.message, self._window()):
                 return reply
-            self._budget.count_below(reply.message.usage)
+            self.budget.count_below(reply.message.usage)
             error = ContextOverflowError(dev="the reply says so")
         except ContextOverflowError as refused:
             error = refused
@@ -87,7 +98,9 @@ class History:
         """True when the history came close to what the model reads, and the agent wants it summarised then."""
         if not self._agent.compaction.automatic or not self._resolved.info.context_window:
             return False
-        return should_compact(self._writer.session.transcript.tokens(), self._window())
+        session = self._writer.session
+        tokens = session.transcript.tokens()
+        return tokens > session.too_long * GROWTH and should_compact(tokens, self._window())
 
     async def compact(self, reason: CompactionReason, instructions: str | None = None) -> bool:
         """Replace older messages by a summary; False when there is nothing to, or no summary came about.
@@ -99,7 +112,10 @@ class History:
         view, window, started = session.transcript.view(), self._window(), asyncio.get_running_loop().time()
         if reason == "overflow":
             window = window.after_overflow(view.tokens)
-        planned = await self._services.run_blocking(functools.partial(plan, view, window, instructions=instructions))
+        session.too_long = view.tokens  # until it is done
+        planned = await self._services.run_blocking(
+            functools.partial(plan, view, window, instructions=instructions, keeps=_under_way(writer))
+        )
         if planned is None:
             return False
         writer.emitter.emit(events.CompactionStart, reason=reason, estimated_tokens=planned.tokens_before)
@@ -114,11 +130,14 @@ class History:
             )
             return False
         await self._system.refresh(self._agent, self._workspace)
-        now = self._services.clock.now_ms()
-        entry = compaction_entry(session.next_seq(), body, submission_id=writer.host.submission_id)
-        frozen, _ = self._system.freeze(self._agent, now)
+        owner = writer.host.submission_id if writer.claimed else None  # it is nobody's once that is settled
+        entry = compaction_entry(session.next_seq(), body, submission_id=owner)
+        # Of an input that is worked on, everything is read when that goes on.
+        session.read_from = body.first_kept if owner is None else min(body.first_kept, writer.host.seq + 1)
+        frozen, _ = self._system.freeze(self._agent, self._services.clock.now_ms())
         await writer.recording.commit(writer.append(entry), *frozen)
         session.transcript.compact(body)
+        session.too_long = 0
         writer.emitter.emit(
             events.CompactionEnd,
             durable=entry.seq,
@@ -136,7 +155,7 @@ class History:
         answers = await asyncio.gather(*[self._write(each) for each in planned.requests])
         replies = [answer for answer in answers if answer is not None]
         usage = functools.reduce(add_usage, [reply.message.usage for reply in replies], ZERO)
-        self._budget.count_below(usage)
+        self.budget.count_below(usage)
         if len(replies) < len(planned.requests):
             return None
         return conclude(
@@ -193,6 +212,17 @@ class History:
     def _summariser(self) -> ResolvedModel:
         model = self._agent.compaction.model
         return self._resolved if model is None else self._services.models.resolve(model)
+
+
+def _under_way(writer: EntryWriter) -> list[str]:
+    """What the session's detached tasks are, that it still has to hear from."""
+    found: list[str] = []
+    for each in writer.host.instance.unsettled.values():
+        if each.submission.session.startswith(TASK_PREFIX):
+            given = decode_input(each.submission.payload)
+            if isinstance(given, DetachedInput) and given.reports_to == writer.session.name:
+                found.append(f"Task {given.task_id}, given to {given.path[-1]}, is under way; its answer will come.")
+    return found
 
 
 def _since(started: float) -> int:

@@ -122,7 +122,11 @@ class Operation:
         work, self._work = self._work, None  # it refers to this: nothing is left to the collector
         if work is not None and not self._services.stopping() and work.history.is_long:
             self._record.claimed = False  # it is settled: there is no attempt that could guard this
+            used = work.history.budget = Budget(Limits())
             await work.history.compact("threshold")
+            counts = self._instance.counts(used)
+            if counts:
+                await self._record.recording.commit(*counts)
 
     async def fail(self, error: TurnError) -> None:
         """Settle it ``failed`` or ``aborted``; history shows why.

@@ -23,9 +23,22 @@ class Session:
         frozen: What it keeps telling the model unchanged; None until the first turn.
         system: The instructions it keeps telling, where they are not the definition's any more.
         illustrated: True once one of its messages has a picture or a file.
+        read_from: The seq of the first entry that has to be read to load it.
+        too_long: About how many tokens it had when no summary of it came about; 0 = one did.
     """
 
-    __slots__ = ("frozen", "illustrated", "key", "name", "position", "seq", "system", "transcript")
+    __slots__ = (
+        "frozen",
+        "illustrated",
+        "key",
+        "name",
+        "position",
+        "read_from",
+        "seq",
+        "system",
+        "too_long",
+        "transcript",
+    )
 
     def __init__(
         self,
@@ -43,20 +56,23 @@ class Session:
         self.frozen = frozen
         self.system: str | None = None
         self.illustrated = any(map(is_illustrated, self.transcript.context()))
+        self.read_from = frozen.read_from if frozen is not None else 1
+        self.too_long = 0
 
     @classmethod
     async def load(cls, store: Store, key: AgentKey, name: str) -> tuple[Self, Sequence[Entry]]:
-        """Read the session; empty when it has no entries yet. Also what was read.
+        """Read the session, what is summarised apart; empty when it has no entries yet. Also what was read.
 
         Raises:
             StoreError: The store refused.
         """
-        entries = await store.entries(key, name)
+        stored = (await store.kv(key, "frozen")).get(name)
+        frozen = None if stored is None else decode_frozen(stored)
+        entries = await store.entries(key, name, after=0 if frozen is None else frozen.read_from - 1)
         if not entries:
             return cls(key, name), entries
-        frozen = (await store.kv(key, "frozen")).get(name)
         transcript = await asyncio.to_thread(Transcript.of, entries) if len(entries) > MANY else None
-        return cls(key, name, entries, None if frozen is None else decode_frozen(frozen), transcript), entries
+        return cls(key, name, entries, frozen, transcript), entries
 
     def next_seq(self) -> int:
         """The seq of the next entry; counts it as taken."""

@@ -1,5 +1,7 @@
 """Performs what `conversation.frozen` decides: the system prompt of a session, kept unchanged over months."""
 
+import msgspec
+
 from flue_actors.conversation import prompts
 from flue_actors.conversation.frozen import encode_frozen, freeze, is_frozen
 from flue_actors.conversation.workspace_context import FoundSkill, instance_text
@@ -81,21 +83,19 @@ class SystemPrompt:
         """What has to be written for the next turn, and what has to be told to the model, if the definition changed."""
         session = self._session
         decided = freeze(session.frozen, agent, self._fresh or "", self._found)
-        if not decided.changed:
+        if not decided.changed and decided.frozen.read_from == session.read_from:
             return [], None
-        frozen = session.frozen = decided.frozen
+        frozen = session.frozen = msgspec.structs.replace(decided.frozen, read_from=session.read_from)
+        if frozen.system_id == agent.instructions_id:
+            session.system = None
         if not self._stored:
             return [], None
         writes = [PutKv(key=session.key, kind="frozen", name=session.name, body=encode_frozen(frozen))]
-        if frozen.system_id == agent.instructions_id:
-            session.system = None
-            if agent.shared and frozen.system_id not in self._services.shared_texts:
-                self._services.shared_texts.add(frozen.system_id)
-                writes.append(
-                    PutKv(
-                        key=_shared(session.key), kind="frozen", name=frozen.system_id, body=agent.instructions.encode()
-                    )
-                )
+        told_first = frozen.system_id == agent.instructions_id and agent.shared
+        if told_first and frozen.system_id not in self._services.shared_texts:
+            self._services.shared_texts.add(frozen.system_id)
+            text = agent.instructions.encode()
+            writes.append(PutKv(key=_shared(session.key), kind="frozen", name=frozen.system_id, body=text))
         return writes, prompts.instructions_signal(agent.instructions, now_ms) if decided.told else None
 
     async def load(self, agent: ResolvedAgent) -> None:

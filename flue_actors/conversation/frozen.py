@@ -21,6 +21,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         system_id: Hash of the instructions in the system prompt.
         told_id: Hash of the instructions the model was told last: these, or newer ones in a signal.
         system: The instructions themselves, where they are this instance's own. Shared ones are stored once, by hash.
+        read_from: The seq of the first entry that has to be read: what is before it stands in a summary.
         skills: Those of the workspace, which the text about the instance names.
     """
 
@@ -29,6 +30,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     system_id: str
     told_id: str
     system: str | None = None
+    read_from: int = 1
     skills: tuple[FoundSkill, ...] = ()
 
 
@@ -73,9 +75,7 @@ def is_frozen(before: Frozen | None, agent: Instructed) -> bool:
     return before is not None and before.setup_id == agent.setup_id
 
 
-def freeze(
-    before: Frozen | None, agent: Instructed, instance_text: str, skills: tuple[FoundSkill, ...] = ()
-) -> Freeze:
+def freeze(before: Frozen | None, agent: Instructed, instance_text: str, skills: tuple[FoundSkill, ...] = ()) -> Freeze:
     """What a session whose frozen texts are ``before`` tells under the definition ``agent``.
 
     Args:
