@@ -31,6 +31,9 @@ def test_the_same_project_answers_with_tools_through_anthropic_when_told_so(mess
     with served(copy_of_examples(tmp_path), env=env) as server:
         answer = server.prompt("support-assistant", "ticket-8472", "call read_ticket")
         frames = server.prompt_over_socket("joke-teller", "me", "Hello!")
+        script = 'call task {"agent": "policy_researcher", "prompt": "call grep {\\"pattern\\": \\"Hotels\\"}"}'
+        found = server.prompt("policy-assistant", "me", script, Authorization="Bearer token-of-ada")
+    assert "160 euros" in found.body["result"]["text"]
     assert answer.status == 200, answer
     assert "invoice" in answer.body["result"]["text"]
     assert answer.body["result"]["model"] == {"provider": "anthropic", "id": "claude-haiku-4-5"}

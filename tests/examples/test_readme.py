@@ -1,5 +1,6 @@
 """The README's commands, word for word but for the port, against the example project."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -61,3 +62,21 @@ def test_make_run_is_what_the_suite_serves() -> None:
         ["make", "--dry-run", "run"], cwd=ROOT, env=outside, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "cd examples && ../.venv/bin/flue-actors serve"
+
+
+EXAMPLES = ROOT / "examples" / "README.md"
+COMMANDS = [block for block in re.split(r"\n(?! {4})", EXAMPLES.read_text()) if "    curl" in block]
+PATIENT = 'curl() { command curl --fail-with-body -sS --retry 5 --retry-all-errors --retry-delay 1 "$@"; }; set -e\n'
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("commands", COMMANDS, ids=[re.findall(r"3583/(\S+)", block)[0] for block in COMMANDS])
+def test_the_commands_for_the_examples_do_what_they_say(commands: str, examples: Served) -> None:
+    if "data-analyst" in commands and importlib.util.find_spec("bashkit") is None:
+        pytest.skip("needs bashkit: the extra flue-actors[virtual]")
+    script = PATIENT + commands.replace("127.0.0.1:3583", f"127.0.0.1:{examples.port}")
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, env=environment(), timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "error" not in done.stdout.lower()
