@@ -91,19 +91,23 @@ def serve(root: Path, host: str | None, port: int | None) -> None:
 @click.option("--local", is_flag=True, help="Run the project in this process, without a server.")
 @click.option("--root", type=_FOLDER, default=Path(), help="With --local: the project's folder (default: here).")
 def connect(agent: str, id: str, session: str, url: str, token: str | None, local: bool, root: Path) -> None:
-    """Chat with instance ID (default: me) of AGENT. Ctrl-D ends. From a pipe: one message per line."""
+    """Chat with instance ID (default: me) of AGENT. Ctrl-D ends. From a pipe: one message per line.
+
+    A line "/attach PATH" puts a picture or file to the next message.
+    """
     from flue_actors.gateway.cli.conversing import converse, typed_lines
     from flue_actors.gateway.cli.dialing import Target
     from flue_actors.gateway.cli.local import local_chat
     from flue_actors.gateway.cli.remote import remote_chat
 
-    screen = Screen(thinking=sys.stdin.isatty())
+    typing = sys.stdin.isatty()
+    screen = Screen(thinking=typing)
     if local:
         chat = local_chat(root, agent, id, session=session)
     else:
         chat = remote_chat(Target(url, agent, id, token), session=session)
     greeting = f"{agent}/{id} {'in this process' if local else f'at {url}'}. Ctrl-D ends."
-    if not converse(chat, typed_lines(greeting), screen):
+    if not converse(chat, typed_lines(greeting), screen, catch_up=typing):
         raise click.exceptions.Exit(1)
 
 

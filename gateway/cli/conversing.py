@@ -1,4 +1,4 @@
-"""The chat loop of `flue-actors connect`: a line in, the turn shown, until the lines end."""
+"""The chat loop of `flue-actors connect`: line by line until the lines, or the conversation, end."""
 
 import signal
 import sys
@@ -10,18 +10,24 @@ from importlib import import_module
 from typing import Self
 
 import click
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
-from flue_actors.errors import AbortedError, CallerError, FlueError, TurnError, UnavailableError
+from flue_actors.errors import FlueError, UnavailableError
 from flue_actors.gateway.cli.chat import Chat
 from flue_actors.gateway.cli.screen import Screen
+from flue_actors.gateway.cli.talking import Talk
 
 
-def converse(opening: AbstractAsyncContextManager[Chat], lines: Iterator[str], screen: Screen) -> bool:
+def converse(
+    opening: AbstractAsyncContextManager[Chat], lines: Iterator[str], screen: Screen, *, catch_up: bool = False
+) -> bool:
     """Send the lines one by one, each after the last one's answer; True if all of them were answered.
 
     The event loop runs beside this thread, so that work goes on (and Ctrl-C is heard) while a person thinks. Ctrl-C in
     the middle of an answer aborts it; a second one, and one between two answers, is a `KeyboardInterrupt`.
+
+    Args:
+        catch_up: Ask first about what waits for a decision since an earlier conversation.
 
     Raises:
         FlueError: The conversation could not begin, or broke off.
@@ -32,22 +38,13 @@ def converse(opening: AbstractAsyncContextManager[Chat], lines: Iterator[str], s
         portal.wrap_async_context_manager(opening) as chat,
         _Loss(portal.start_task_soon(chat.lost)) as loss,
     ):
+        talk = Talk(portal, chat, screen, lambda: loss.next_of(lines))
+        if catch_up:
+            talk.catch_up()
         while (line := loss.next_of(lines)) is not None:
             if line.strip():
-                answered = _answer(portal, chat, line, screen) and answered
+                answered = talk.take(line) and answered
     return answered
-
-
-def _answer(portal: BlockingPortal, chat: Chat, line: str, screen: Screen) -> bool:
-    turn = portal.start_task_soon(_turn, chat, line, screen)
-    try:
-        return turn.result()
-    except KeyboardInterrupt:
-        portal.call(chat.abort)
-        answered = turn.result()
-        if not sys.stdin.isatty():
-            raise  # there is no prompt to return to
-        return answered
 
 
 class _Loss:
@@ -87,20 +84,6 @@ class _Loss:
 
     def _give_up(self, *_: object) -> None:
         raise self._lost.result()
-
-
-async def _turn(chat: Chat, message: str, screen: Screen) -> bool:
-    try:
-        async for event in chat.ask(message):
-            screen.show(event)
-    except AbortedError as error:
-        screen.note(error.message)  # somebody's wish, most often this person's
-    except (CallerError, TurnError) as error:
-        screen.fail(error)
-        return False
-    finally:
-        screen.end()
-    return True
 
 
 def typed_lines(greeting: str) -> Iterator[str]:

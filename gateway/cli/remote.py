@@ -6,7 +6,7 @@ the next one: it is accepted once, and the rest of its answer comes, whether onl
 
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -15,15 +15,24 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
+from flue_actors.definition.attaching import File, Image
 from flue_actors.errors import TooLargeError, UnavailableError
-from flue_actors.events import Event
-from flue_actors.gateway.cli.chat import Chat, Reconnected, failed
+from flue_actors.events import Event, Log
+from flue_actors.gateway.cli.chat import Chat, Question, Reconnected, failed
 from flue_actors.gateway.cli.dialing import Target
 from flue_actors.gateway.cli.line import PATIENCE, Line
 from flue_actors.gateway.wire import (
     AbortFrame,
+    ApprovalsFrame,
+    ClientFrame,
+    DecidedFrame,
+    DecideFrame,
+    Decision,
     ErrorBody,
     ErrorFrame,
+    FilePart,
+    ImagePart,
+    ListFrame,
     PongFrame,
     PromptFrame,
     ReadyFrame,
@@ -42,7 +51,9 @@ class _EventFrame(msgspec.Struct, frozen=True, rename="camel", tag_field="type",
     event: msgspec.Raw
 
 
-_frame = msgspec.json.Decoder(ReadyFrame | StartedFrame | _EventFrame | ResultFrame | ErrorFrame | PongFrame)
+_frame = msgspec.json.Decoder(
+    ReadyFrame | StartedFrame | _EventFrame | ResultFrame | ErrorFrame | DecidedFrame | ApprovalsFrame | PongFrame
+)
 _event = msgspec.json.Decoder(Event)
 
 
@@ -72,8 +83,8 @@ class _RemoteChat:
         self._requests = itertools.count(1)
         self._question: _Question | None = None  # the one that is being answered
 
-    async def ask(self, message: str) -> AsyncIterator[Event | Reconnected]:
-        question = self._question = _Question(str(next(self._requests)), message, self._session)
+    async def ask(self, message: str, enclosed: Sequence[Image | File] = ()) -> AsyncIterator[Event | Reconnected]:
+        question = self._question = _Question(self._next_id(), message, self._session, enclosed)
         try:
             while True:
                 socket = self._line.socket
@@ -83,11 +94,23 @@ class _RemoteChat:
                     return
                 except ConnectionClosed:
                     if socket.close_code == CloseCode.MESSAGE_TOO_BIG:
-                        raise TooLargeError("Your line is larger than the server takes.") from None
+                        raise TooLargeError("Your message is larger than the server takes.") from None
                 await self._line.mend(socket, question.fate)
                 yield Reconnected()
         finally:
             self._question = None
+
+    async def questions(self) -> list[Question]:
+        listed = await self._call(ListFrame(version=1, request_id=self._next_id()))
+        found = listed.approvals if isinstance(listed, ApprovalsFrame) else []
+        return [Question(each.id, each.tool_name, each.args) for each in found]
+
+    async def decide(self, id: str, decision: Decision, reason: str | None = None) -> None:
+        frame = DecideFrame(version=1, request_id=self._next_id(), approval_id=id, decision=decision, reason=reason)
+        if self._question is None:
+            await self._call(frame)
+        else:
+            await self._question.decide(self._line.socket, frame)
 
     async def abort(self) -> None:
         if self._question is not None:
@@ -96,15 +119,41 @@ class _RemoteChat:
     async def lost(self) -> UnavailableError:
         return await self._line.broken()
 
+    async def _call(self, frame: ListFrame | DecideFrame) -> ApprovalsFrame | DecidedFrame:
+        """Ask for something that is answered at once, and may be asked for again."""
+        while True:
+            socket = self._line.socket
+            with suppress(ConnectionClosed):
+                await _send(socket, frame)
+                while True:
+                    match _frame.decode(await socket.recv()):
+                        case (ApprovalsFrame() | DecidedFrame()) as reply if reply.request_id == frame.request_id:
+                            return reply
+                        case ErrorFrame(request_id=id, error=body) if id == frame.request_id:
+                            raise failed(body.type, body.message, body.details, body.dev)
+                        case _:
+                            pass
+            await self._line.mend(socket)
+
+    def _next_id(self) -> str:
+        return str(next(self._requests))
+
 
 class _Question:
     """One line, and what is known of it. ``fate`` says that in words for a person."""
 
-    def __init__(self, request_id: str, message: str, session: str) -> None:
+    def __init__(self, request_id: str, message: str, session: str, enclosed: Sequence[Image | File]) -> None:
         self.fate = _NOT_SENT
         self._prompt = PromptFrame(
-            version=1, request_id=request_id, message=message, session=session, idempotency_key=uuid.uuid4().hex
+            version=1,
+            request_id=request_id,
+            message=message,
+            session=session,
+            images=tuple([_image_part(each) for each in enclosed if isinstance(each, Image)]),
+            files=tuple([_file_part(each) for each in enclosed if isinstance(each, File)]),
+            idempotency_key=uuid.uuid4().hex,
         )
+        self._decisions: dict[str, DecideFrame] = {}  # nobody said that they are recorded
         self._unwanted = False
 
     async def put(self, socket: ClientConnection) -> AsyncIterator[Event]:
@@ -120,6 +169,8 @@ class _Question:
             self.fate = _UNKNOWN
         if self._unwanted:
             await self.withdraw(socket)
+        for decision in list(self._decisions.values()):
+            await _send(socket, decision)
         while True:
             match _frame.decode(await socket.recv()):
                 case StartedFrame(request_id=id) if id == request_id:
@@ -129,10 +180,20 @@ class _Question:
                         yield event
                 case ResultFrame(request_id=id) if id == request_id:
                     return
+                case DecidedFrame(request_id=id):
+                    self._decisions.pop(id, None)
+                case ErrorFrame(request_id=str(id), error=body) if self._decisions.pop(id, None):
+                    yield Log(level="warn", message=body.message)
                 case ErrorFrame(request_id=id, error=body) if id == request_id or _is_about_nothing(id, body):
                     raise failed(body.type, body.message, body.details, body.dev)
                 case _:
                     pass
+
+    async def decide(self, socket: ClientConnection, frame: DecideFrame) -> None:
+        """Decide on a call of it; if the connection is lost, over the next one."""
+        self._decisions[frame.request_id] = frame
+        with suppress(ConnectionClosed):
+            await _send(socket, frame)
 
     async def withdraw(self, socket: ClientConnection) -> None:
         """Have it aborted; if the connection is lost, over the next one."""
@@ -141,8 +202,16 @@ class _Question:
             await _send(socket, AbortFrame(version=1, request_id=self._prompt.request_id))
 
 
-async def _send(socket: ClientConnection, frame: PromptFrame | AbortFrame) -> None:
+async def _send(socket: ClientConnection, frame: ClientFrame) -> None:
     await socket.send(encode(frame).decode())
+
+
+def _image_part(image: Image) -> ImagePart:
+    return ImagePart(data=image.data, mime_type=image.mime_type)
+
+
+def _file_part(file: File) -> FilePart:
+    return FilePart(data=file.data, mime_type=file.mime_type, name=file.name)
 
 
 def _is_about_nothing(request_id: str | UnsetType, body: ErrorBody) -> bool:

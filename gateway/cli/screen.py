@@ -1,11 +1,15 @@
 """What a person sees of a turn: the reply on stdout as it grows, everything else on stderr."""
 
+from textwrap import shorten
+from typing import Any, Final
+
 import click
 import msgspec
 from msgspec import UNSET
 
 from flue_actors.errors import FlueError
 from flue_actors.events import (
+    ApprovalDecided,
     Event,
     Log,
     MessageEnd,
@@ -13,15 +17,19 @@ from flue_actors.events import (
     MessageStart,
     Operation,
     StreamInterrupted,
+    Task,
+    TaskStart,
     TextDelta,
     ThinkingDelta,
     ToolCallEnd,
     ToolStart,
 )
-from flue_actors.gateway.cli.chat import Reconnected
+from flue_actors.gateway.cli.chat import Question, Reconnected
 from flue_actors.messages import AssistantMessage, TextContent
 
-_QUIET = "bright_black"
+_QUIET: Final = "bright_black"
+_LINE: Final = 100
+"""Characters of a task that are shown."""
 
 
 class Screen:
@@ -36,6 +44,11 @@ class Screen:
     def show(self, event: Event | Reconnected) -> None:
         """Show what of this event is worth reading."""
         match event:
+            case Reconnected():
+                self._gap = True
+                self.note("[the connection was lost and is there again]")
+            case _ if event.task_id is not UNSET:
+                self._show_beside(event)
             case TextDelta(text=text):
                 if not self._gap:
                     self._grow(text)
@@ -43,10 +56,16 @@ class Screen:
                 self._reply, self._gap = "", False
             case MessageSnapshot(message=message) | MessageEnd(message=AssistantMessage() as message):
                 self._catch_up("".join([part.text for part in message.content if isinstance(part, TextContent)]))
-            case Operation(result=result, task_id=task) if self._gap and result is not UNSET and task is UNSET:
+            case Operation(result=result) if self._gap and result is not UNSET:
                 self._catch_up(result.text)
+            case ThinkingDelta(delta=delta) if self._thinking and not self._gap:
+                self._write("thinking", delta)
             case _:
                 self._show_beside(event)
+
+    def ask(self, question: Question) -> None:
+        """Ask whether a tool may run."""
+        self.note(f"[{question.tool_name} {_json(question.args)} needs your approval: y or n?]")
 
     def note(self, text: str) -> None:
         """A line beside the conversation."""
@@ -64,21 +83,22 @@ class Screen:
             click.echo(err=self._open == "thinking")
         self._open = ""
 
-    def _show_beside(self, event: Event | Reconnected) -> None:
+    def _show_beside(self, event: Event) -> None:
         match event:
-            case ThinkingDelta(delta=delta) if self._thinking and not self._gap:
-                self._write("thinking", delta)
             case ToolStart(tool_name=name, args=args):
-                self.note(f"[{name} {msgspec.json.encode(args).decode()}]")
+                self.note(f"[{name} {_json(args)}]")
             case ToolCallEnd(tool_name=name, is_error=True):
                 self.note(f"[{name} failed]")
             case Log(level="warn" | "error", message=message):
                 self.note(f"[{message}]")
             case StreamInterrupted(kept=kept):
                 self.note("[the server was interrupted; the reply goes on]" if kept else "[the server was interrupted]")
-            case Reconnected():
-                self._gap = True
-                self.note("[the connection was lost and is there again]")
+            case TaskStart(agent=agent, prompt=prompt):
+                self.note(f"[{'a subagent' if agent is UNSET else agent} is given: {shorten(prompt, _LINE)}]")
+            case Task(is_error=is_error):
+                self.note(f"[the task {'failed' if is_error else 'is done'}]")
+            case ApprovalDecided(decision=decision, by=by):
+                self.note(f"[{decision}{'' if by is UNSET else f' by {by}'}]")
             case _:
                 pass
 
@@ -104,6 +124,10 @@ class Screen:
             click.secho(text, nl=False, fg=_QUIET, err=True)
         else:
             click.echo(text, nl=False)
+
+
+def _json(args: dict[str, Any]) -> str:
+    return msgspec.json.encode(args).decode()
 
 
 def describe(error: FlueError) -> str:

@@ -1,0 +1,148 @@
+"""Approvals, attachments and tasks in `flue-actors connect`, against a real server and without one."""
+
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from flue_actors.definition.attaching import File, Image
+from flue_actors.errors import InvalidRequestError
+from flue_actors.gateway.cli.deciding import decision_in
+from flue_actors.gateway.cli.enclosing import read_file
+from tests.support.served import flue_actors, served
+
+Connect = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+AGENT = '''
+from flue_actors import create_agent, define_agent_profile, public, tool
+from flue_actors.messages import FileContent, ImageContent, ToolResultMessage, text_of
+from flue_actors.testing import FunctionModel, calls
+
+guard = public
+
+@tool(approval=True)
+def send(to: str) -> str:
+    """Send."""
+    return f"sent to {to}"
+
+def answer(request):
+    last = request.messages[-1]
+    tools = [each.name for each in request.tools]
+    said = text_of(last)
+    if isinstance(last, ToolResultMessage):
+        return "Result: " + " | ".join(text_of(m) for m in request.messages if isinstance(m, ToolResultMessage))
+    if "task" not in tools:
+        return "a subagent's own words"
+    if said.startswith("send "):
+        return tuple(calls("send", to=each) for each in said.split()[1:])
+    if said.startswith("delegate "):
+        return calls("task", agent="worker", prompt=said)
+    return "seen: " + ", ".join(part.mime_type for part in last.content if isinstance(part, (ImageContent, FileContent)))
+
+worker = define_agent_profile(name="worker", description="Works.", instructions="Work.")
+agent = create_agent(model=FunctionModel(answer), tools=[send], subagents=[worker])
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "desk.py").write_text(AGENT)
+    return tmp_path
+
+
+@pytest.fixture(params=["server", "local"])
+def connect(request: pytest.FixtureRequest, project: Path) -> Generator[Connect]:
+    def talk(input: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return flue_actors("connect", "desk", *arguments, cwd=project, input=input)
+
+    if request.param == "local":
+        yield lambda input: talk(input, "--local")
+    else:
+        with served(project) as server:
+            yield lambda input: talk(input, "--url", server.url)
+
+
+def test_a_typed_yes_lets_the_tool_run(connect: Connect) -> None:
+    done = connect("send a@x\ny\n")
+    assert (done.returncode, done.stdout) == (0, "Result: sent to a@x\n")
+    assert '[send {"to":"a@x"} needs your approval: y or n?]\n' in done.stderr
+    assert "[approved]\n" in done.stderr
+
+
+def test_every_call_is_asked_about_and_a_no_may_say_why(connect: Connect) -> None:
+    done = connect("send a@x b@x\nno, the other one\nyes\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Result: Not run: it was not approved. They say: the other one | sent to b@x\n"
+    assert done.stderr.count("needs your approval") == 2
+    assert done.stderr.index("[denied]") < done.stderr.index("[approved]")
+
+
+def test_what_is_neither_yes_nor_no_decides_nothing(connect: Connect) -> None:
+    done = connect("send a@x\nperhaps\ny\n")
+    assert done.stdout == "Result: sent to a@x\n"
+    assert "[y, or n and perhaps why]\n" in done.stderr
+
+
+def test_a_question_that_nobody_answers_ends_the_chat_and_decides_nothing(connect: Connect) -> None:
+    done = connect("send a@x\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "A tool call waits for a decision." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_files_go_with_the_next_message_and_no_other(connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "my cat.png").write_bytes(b"\x89PNG\r\n\x1a\n cat")
+    (tmp_path / "notes.md").write_text("# Notes")
+    done = connect("/attach my cat.png\n/attach notes.md\nlook\nlook\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "seen: image/png, text/markdown\nseen: \n"
+    assert done.stderr == "[my cat.png goes with your next message]\n[notes.md goes with your next message]\n"
+
+
+def test_a_file_that_cannot_be_sent_is_said_and_the_chat_goes_on(connect: Connect) -> None:
+    done = connect("/attach nothing.png\nlook\n")
+    assert (done.returncode, done.stdout) == (1, "seen: \n")
+    assert "nothing.png cannot be read: No such file or directory." in done.stderr
+
+
+def test_tasks_stand_beside_the_reply_and_their_words_are_not_taken_for_it(connect: Connect) -> None:
+    done = connect("delegate this\n")
+    assert done.stdout == "Result: a subagent's own words\n"
+    assert "[worker is given: delegate this]\n" in done.stderr
+    assert "[the task is done]\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "decision"),
+    [
+        ("y", ("approve", None)),
+        (" YES \n", ("approve", None)),
+        ("yes.", ("approve", None)),
+        ("n", ("deny", None)),
+        ("No: too  late", ("deny", "too  late")),
+        ("yes but not now", None),
+        ("yesterday", None),
+        ("note", None),
+        ("", None),
+    ],
+)
+def test_what_is_unclear_is_no_decision(line: str, decision: tuple[str, str | None] | None) -> None:
+    assert decision_in(line) == decision
+
+
+def test_a_file_is_what_its_name_says_else_text(tmp_path: Path) -> None:
+    for name, data in {"a.JPG": b"\xff\xd8\xff", "b.pdf": b"%PDF-1", "c.py": b"print()", "d": b"x"}.items():
+        (tmp_path / name).write_bytes(data)
+    assert read_file(f"{tmp_path}/a.JPG") == Image(b"\xff\xd8\xff", "image/jpeg")
+    assert read_file(f"{tmp_path}/b.pdf") == File(b"%PDF-1", "application/pdf", "b.pdf")
+    assert read_file(f"{tmp_path}/c.py") == File(b"print()", "text/plain", "c.py")
+    assert read_file(f"{tmp_path}/d") == File(b"x", "text/plain", "d")
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "missing", ".", "binary"])
+def test_what_is_no_file_to_send_says_why(tmp_path: Path, name: str) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidRequestError):
+        read_file(f"{tmp_path}/{name}")
