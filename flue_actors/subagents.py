@@ -201,8 +201,9 @@ class Task:
         return await self._finish(work, writer, budget)
 
     async def _finish(self, work: Work, writer: EntryWriter, budget: Budget) -> TaskOutcome:
+        limit = asyncio.timeout(work.agent.limits.seconds)
         try:
-            async with asyncio.timeout(work.agent.limits.seconds) as time:
+            async with limit:
                 work.system.freeze(work.agent, work.place.services.clock.now_ms())
                 last = await self._answer(work, writer)
         except LeftOpen as left:
@@ -210,7 +211,7 @@ class Task:
         except TurnError as error:
             return TaskOutcome(error=error, usage=budget.total)
         except TimeoutError:
-            if not time.expired():
+            if not limit.expired():
                 raise
             return TaskOutcome(error=DeadlineExceededError(), usage=budget.total)
         return TaskOutcome(text=text_of(last) or NO_TEXT, usage=budget.total)
