@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flue_actors.conversation.frozen import Freeze, Frozen, decode_frozen, encode_frozen, freeze
+from flue_actors.conversation.workspace_context import FoundSkill
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -53,6 +54,14 @@ def test_a_new_setup_with_other_instructions_tells_of_them_too() -> None:
 def test_instructions_of_one_instance_are_kept_with_it() -> None:
     assert FIRST.system is None
     assert freeze(None, msgspec.structs.replace(OLD, shared=False), "Monday").frozen.system == "Be kind."
+
+
+def test_the_skills_of_the_workspace_stay_with_the_text_that_names_them() -> None:
+    found = (FoundSkill("review", "Reviews code.", ".agents/skills/review"),)
+    first = freeze(None, OLD, "Monday", found).frozen
+    assert freeze(first, NEW, "Tuesday").frozen.skills == found
+    assert freeze(first, msgspec.structs.replace(OLD, setup_id="other"), "Tuesday").frozen.skills == ()
+    assert decode_frozen(encode_frozen(first)) == first
 
 
 _definitions = st.builds(

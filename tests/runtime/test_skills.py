@@ -302,6 +302,18 @@ async def test_a_task_works_by_the_rules_of_its_own_folder(tmp_path: Path) -> No
     assert model.requests[0].instance_text.startswith("Be kind.\n\nConversation id")
 
 
+async def test_a_task_has_the_skills_of_its_profile_and_not_those_of_its_parent(tmp_path: Path) -> None:
+    packaged = load_skill(write_skill(tmp_path))
+    below = playing(calls("activate_skill", name="review"))
+    worker = define_agent_profile(name="worker", description="Works.", model=below, skills=[packaged])
+    model = playing(calls("task", agent="worker", prompt="Do it."))
+    other = load_skill(write_skill(tmp_path, "write"))
+    async with machine(create_agent(model=model, skills=[other], subagents=[worker])) as process:
+        await (await process.start()).ref("agent", "u1").prompt("Go.")
+    assert (names(below.requests[0]), names(model.requests[0])) == (["review"], ["write"])
+    assert "Read it twice." in text_of(below.requests[1].messages[-1])
+
+
 async def test_a_malformed_skill_in_a_task_s_folder_fails_the_task_alone(tmp_path: Path) -> None:
     write_skill(tmp_path / "sub" / SKILLS).rename(tmp_path / "sub" / SKILLS / "other")
     worker = define_agent_profile(name="worker", description="Works.")
