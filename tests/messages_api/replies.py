@@ -3,8 +3,10 @@
 The text of the newest user message is a script (`flue_actors.models.script`), as for the ``scripted/`` models.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
+from html import unescape
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +15,7 @@ from flue_actors.models.script import Step, parse_script, step_at
 from tests.messages_api.cache import InputTokens
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+_DISPATCHED: Final = re.compile(r'<dispatch [^>]*>\n(".*")\n</dispatch>')
 _STOP_REASONS: Final = {"refuse": "refusal", "length": "max_tokens"}
 
 Block = dict[str, Any]
@@ -42,7 +45,7 @@ def asked(body: dict[str, Any]) -> Asked:
     for message in reversed(messages):
         if message["role"] == "assistant":
             rounds += 1
-        elif script := "\n".join(_texts(message)):
+        elif script := "\n".join(map(_spoken, _texts(message))):
             break
     else:
         script = ""
@@ -152,6 +155,12 @@ def _wrapped(index: int, start: Block, deltas: list[Block]) -> list[bytes]:
 
 def _pieces(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _spoken(text: str) -> str:
+    """A dispatched JSON string speaks like a user's text."""
+    dispatched = _DISPATCHED.fullmatch(text)
+    return text if dispatched is None else msgspec.json.decode(unescape(dispatched[1]), type=str)
 
 
 def _texts(holder: dict[str, Any]) -> list[str]:

@@ -1,0 +1,105 @@
+"""The tools of a sandbox, called by a model that anybody talks to in any way."""
+
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flue_actors import isolated, local, virtual
+from tests.paths.scripts import call, one_by_one
+from tests.paths.stage import staged
+
+SANDBOXES: dict[str, Callable[[Path], Any]] = {
+    "virtual": lambda _: virtual(),
+    "local": lambda folder: local(folder),
+    "isolated": lambda _: isolated(),
+}
+
+WRITE = call("write", path="notes/a.txt", content="alpha\nbeta $& gamma\n")
+
+PATHS: dict[str, tuple[str, str]] = {
+    "write": (WRITE, "Wrote 20 bytes to notes/a.txt."),
+    "read": (one_by_one(WRITE, call("read", path="notes/a.txt", offset=2, limit=1)), "beta $& gamma"),
+    "edit": (
+        one_by_one(
+            WRITE,
+            call("edit", path="notes/a.txt", oldText="$& gamma", newText="$& delta"),
+            call("read", path="notes/a.txt"),
+        ),
+        "alpha\nbeta $& delta",
+    ),
+    "bash": (one_by_one(WRITE, call("bash", command="wc -l < notes/a.txt; exit 3")), "3"),
+    "grep": (one_by_one(WRITE, call("grep", pattern="^bet", path="notes")), "a.txt:2:beta $& gamma"),
+    "glob": (one_by_one(WRITE, call("glob", pattern="**/*.txt")), "notes/a.txt"),
+    "missing": (call("read", path="nowhere.txt"), "nowhere.txt"),
+}
+"""What is said, and what is in the answer of the last tool, which the model repeats."""
+
+
+def sandbox(name: str, folder: Path) -> Any:
+    """A sandbox, or none: the test is skipped with the reason."""
+    if name == "virtual" and find_spec("bashkit") is None:
+        pytest.skip("bashkit is not installed")
+    if name == "isolated" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    return SANDBOXES[name](folder)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", ["virtual", "local"])
+async def test_a_tool_is_called_and_its_answer_comes_back(
+    path: str, kind: str, model: str, transport: str, tmp_path: Path, workspace: Path
+) -> None:
+    said, shown = PATHS[path]
+    async with staged(model, tmp_path, sandbox=sandbox(kind, workspace)) as stage, stage.open(transport) as person:
+        outcome = await person.say(said)
+        results = await stage.results()
+    assert (outcome.error, len(results)) == (None, said.count("call "))
+    assert shown in outcome.text
+    assert shown in results[-1]
+
+
+@pytest.mark.parametrize("kind", ["virtual", "local"])
+async def test_files_are_there_in_the_next_message_after_idle_times_and_a_restart(
+    kind: str, model: str, transport: str, tmp_path: Path, workspace: Path
+) -> None:
+    async with staged(model, tmp_path, sandbox=sandbox(kind, workspace)) as stage:
+        async with stage.open(transport) as person:
+            await person.say(call("bash", command="echo one > kept.txt"))
+            await person.say(call("bash", command="echo two >> kept.txt"))
+            await stage.evict()
+            after = await person.say(call("bash", command="echo three >> kept.txt; cat kept.txt"))
+        await stage.restart()
+        async with stage.open(transport) as person:
+            at_last = await person.say(call("read", path="kept.txt"))
+    assert "one\ntwo\nthree" in after.text
+    assert "one\ntwo\nthree" in at_last.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_tools_work_where_nothing_leaves_the_namespace(path: str, model: str, tmp_path: Path) -> None:
+    said, shown = PATHS[path]
+    async with staged(model, tmp_path, sandbox=sandbox("isolated", tmp_path)) as stage:
+        async with stage.open("in-process") as person:
+            outcome = await person.say(said)
+        if outcome.error == "sandbox_error":
+            pytest.skip("namespaces cannot be made on this machine")
+    assert shown in outcome.text
+
+
+async def test_without_a_sandbox_there_is_no_such_tool(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path) as stage, stage.open(transport) as person:
+        outcome = await person.say(call("bash", command="echo hi"))
+    assert outcome.error is None
+    assert "hi\n" not in outcome.text
+    assert "bash" in outcome.text
