@@ -17,7 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         total_tokens: Tokens of all messages of an instance together. Then: ``instance_limit``.
         total_cost: US dollars of all messages of an instance together. Then: ``instance_limit``.
         last_answer: At ``turns``, ``tokens`` or ``cost`` ask the model once more, without tools, to answer with what it
-            has; the message is then completed, with the cap as its stop reason.
+            has; the message is then completed, with the cap as its stop reason. None = no, or for one prompt: as its agent.
     """
 
     turns: int | None = None
@@ -27,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     tool_output: int | None = None
     total_tokens: int | None = None
     total_cost: float | None = None
-    last_answer: bool = False
+    last_answer: bool | None = None
 
 
 class Compaction(msgspec.Struct, frozen=True, kw_only=True):
