@@ -94,7 +94,8 @@ class Screen:
             case StreamInterrupted(kept=kept):
                 self.note("[the server was interrupted; the reply goes on]" if kept else "[the server was interrupted]")
             case TaskStart(agent=agent, prompt=prompt):
-                self.note(f"[{'a subagent' if agent is UNSET else agent} is given: {shorten(prompt, _LINE)}]")
+                who = "a subagent" if agent is UNSET else agent
+                self.note(f"[{who} is given: {shorten(prompt, _LINE, placeholder='...')}]")
             case Task(is_error=is_error):
                 self.note(f"[the task {'failed' if is_error else 'is done'}]")
             case ApprovalDecided(decision=decision, by=by):

@@ -57,10 +57,10 @@ class Chat:
 
 
 @contextmanager
-def chatting(project: Path, *arguments: str) -> Generator[Chat]:
+def chatting(project: Path, *arguments: str, agent: str = "joke-teller") -> Generator[Chat]:
     keyboard, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "flue_actors", "connect", "joke-teller", *arguments],
+        [sys.executable, "-m", "flue_actors", "connect", agent, *arguments],
         cwd=project,
         env=environment(PYTHONUNBUFFERED="1", **ENDLESS),
         stdin=terminal,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from flue_actors.errors import AbortedError, TooLargeError, UnavailableError
-from flue_actors.events import Event, Idle, TextDelta
-from flue_actors.gateway.cli.chat import Chat, Reconnected
+from flue_actors.errors import AbortedError, TooLargeError, TurnError, UnavailableError
+from flue_actors.events import ApprovalRequested, Event, Idle, Log, TextDelta
+from flue_actors.gateway.cli.chat import Chat, Question, Reconnected
 from flue_actors.gateway.cli.dialing import Target
 from flue_actors.gateway.cli.remote import remote_chat
 
@@ -214,3 +214,77 @@ async def test_a_line_that_is_too_large_is_not_sent_again_and_again() -> None:
     async with chat_over(converse, max_size=1000) as chat:
         with pytest.raises(TooLargeError):
             await answer(chat, "x" * 2000)
+
+
+def requested(request: str) -> str:
+    call = {"approvalId": "c1", "toolName": "send", "toolCallId": "c1", "args": {}, "expiresAt": ""}
+    return event(request, {"type": "approval_requested", **call})
+
+
+async def test_a_decision_that_nobody_confirmed_is_made_again_over_the_next_connection() -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def converse(socket: ServerConnection, before: int) -> None:
+        await socket.send(READY)
+        await socket.recv()
+        await socket.send(requested("1"))
+        heard.append(json.loads(await socket.recv()))
+        if not before:
+            socket.transport.abort()
+            return
+        await socket.send(
+            json.dumps({"type": "decided", "version": 1, "requestId": "2", "approvalId": "c1", "decision": "denied"})
+        )
+        await socket.send(outcome("1"))
+        await socket.wait_closed()
+
+    async with chat_over(converse) as chat, asyncio.timeout(10):
+        asked = 0
+        async for each in chat.ask("Hello!"):
+            if isinstance(each, ApprovalRequested) and not asked:
+                asked += 1
+                await chat.decide("c1", "deny", "no")
+    assert heard[0] == heard[1]
+    assert (heard[0]["type"], heard[0]["approvalId"], heard[0]["reason"]) == ("decide", "c1", "no")
+
+
+async def test_a_decision_that_is_refused_while_an_answer_comes_is_a_warning() -> None:
+    async def converse(socket: ServerConnection, before: int) -> None:
+        await socket.send(READY)
+        await socket.recv()
+        await socket.send(requested("1"))
+        await socket.recv()
+        error = {"type": "approval_decided", "message": "Too late."}
+        await socket.send(json.dumps({"type": "error", "version": 1, "requestId": "2", "error": error}))
+        await socket.send(outcome("1"))
+        await socket.wait_closed()
+
+    async with chat_over(converse) as chat, asyncio.timeout(10):
+        seen: list[Event | Reconnected] = []
+        async for each in chat.ask("Hello!"):
+            seen.append(each)
+            if isinstance(each, ApprovalRequested):
+                await chat.decide("c1", "approve")
+    assert seen[-1] == Log(level="warn", message="Too late.")
+
+
+async def test_what_waits_is_asked_for_again_when_the_connection_is_lost() -> None:
+    async def converse(socket: ServerConnection, before: int) -> None:
+        await socket.send(READY)
+        asked = json.loads(await socket.recv())
+        if not before:
+            socket.transport.abort()
+            return
+        listed = {"id": "c1", "submissionId": "s", "session": "s", "toolName": "send", "toolCallId": "c1", "args": {}}
+        approvals = [{**listed, "requestedAt": "", "expiresAt": ""}]
+        reply = {"type": "approvals", "version": 1, "requestId": asked["requestId"], "approvals": approvals}
+        await socket.send(json.dumps(reply))
+        asked = json.loads(await socket.recv())
+        error = {"type": "approval_not_found", "message": "Nothing waits."}
+        await socket.send(json.dumps({"type": "error", "version": 1, "requestId": asked["requestId"], "error": error}))
+        await socket.wait_closed()
+
+    async with chat_over(converse) as chat, asyncio.timeout(10):
+        assert await chat.questions() == [Question("c1", "send", {})]
+        with pytest.raises(TurnError, match=r"Nothing waits\."):
+            await chat.decide("c1", "approve")

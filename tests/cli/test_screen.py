@@ -1,9 +1,11 @@
 """What a person at the terminal sees of a turn."""
 
+import msgspec
 import pytest
 
 from flue_actors.errors import TurnError
 from flue_actors.events import (
+    ApprovalDecided,
     Event,
     Idle,
     Log,
@@ -14,6 +16,8 @@ from flue_actors.events import (
     Operation,
     PromptResult,
     StreamInterrupted,
+    Task,
+    TaskStart,
     TextDelta,
     ThinkingDelta,
     ToolCallEnd,
@@ -120,3 +124,32 @@ def test_what_a_killed_server_kept_less_of_is_not_shown_again(capsys: pytest.Cap
 def test_what_is_no_continuation_is_shown_as_a_whole(capsys: pytest.CaptureFixture[str]) -> None:
     show(*BEGUN, Reconnected(), MessageEnd(message=reply("something else")), Idle())
     assert capsys.readouterr() == ("one two \nsomething else\n", LOST)
+
+
+def test_a_subagents_words_are_not_shown_as_the_reply(capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"task_id": "t1", "session": "task:default:t1", "parent_session": "default"}
+    show(
+        TaskStart(prompt="look  it\nup", agent="finder", task_id="t1"),
+        MessageStart(message=reply(), **own),
+        ThinkingDelta(delta="hm", **own),
+        TextDelta(text="mine", **own),
+        msgspec.structs.replace(TOOL_START, task_id="t1"),
+        MessageEnd(message=reply("mine"), **own),
+        Task(is_error=False, duration_ms=1, task_id="t1"),
+        TextDelta(text="Found."),
+        thinking=True,
+    )
+    assert capsys.readouterr() == ("Found.\n", '[finder is given: look it up]\n[add {"a":1}]\n[the task is done]\n')
+
+
+def test_a_task_that_failed_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    show(TaskStart(prompt="x" * 200), Task(is_error=True, duration_ms=1))
+    assert capsys.readouterr().err == "[a subagent is given: ...]\n[the task failed]\n"
+
+
+def test_a_decision_is_shown_with_who_made_it(capsys: pytest.CaptureFixture[str]) -> None:
+    show(
+        ApprovalDecided(approval_id="c", decision="denied"),
+        ApprovalDecided(approval_id="c", decision="approved", by="Ada"),
+    )
+    assert capsys.readouterr().err == "[denied]\n[approved by Ada]\n"

@@ -10,7 +10,8 @@ from flue_actors.definition.attaching import File, Image
 from flue_actors.errors import InvalidRequestError
 from flue_actors.gateway.cli.deciding import decision_in
 from flue_actors.gateway.cli.enclosing import read_file
-from tests.support.served import flue_actors, served
+from tests.cli.test_interrupting import chatting
+from tests.support.served import Served, flue_actors, served
 
 Connect = Callable[[str], "subprocess.CompletedProcess[str]"]
 
@@ -45,23 +46,25 @@ agent = create_agent(model=FunctionModel(answer), tools=[send], subagents=[worke
 '''
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents" / "desk.py").write_text(AGENT)
-    return tmp_path
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    (root / "agents").mkdir()
+    (root / "agents" / "desk.py").write_text(AGENT)
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(project: Path) -> Generator[Served]:
+    with served(project, env={"FLUE_STORE": "data/served.db"}) as server:
+        yield server
 
 
 @pytest.fixture(params=["server", "local"])
-def connect(request: pytest.FixtureRequest, project: Path) -> Generator[Connect]:
-    def talk(input: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return flue_actors("connect", "desk", *arguments, cwd=project, input=input)
-
-    if request.param == "local":
-        yield lambda input: talk(input, "--local")
-    else:
-        with served(project) as server:
-            yield lambda input: talk(input, "--url", server.url)
+def connect(request: pytest.FixtureRequest, project: Path, server: Served) -> Connect:
+    """Talk to an instance of this test's own."""
+    where = ("--local",) if request.param == "local" else ("--url", server.url)
+    return lambda input: flue_actors("connect", "desk", request.node.name, *where, cwd=project, input=input)
 
 
 def test_a_typed_yes_lets_the_tool_run(connect: Connect) -> None:
@@ -92,9 +95,26 @@ def test_a_question_that_nobody_answers_ends_the_chat_and_decides_nothing(connec
     assert "Traceback" not in done.stderr
 
 
-def test_files_go_with_the_next_message_and_no_other(connect: Connect, tmp_path: Path) -> None:
-    (tmp_path / "my cat.png").write_bytes(b"\x89PNG\r\n\x1a\n cat")
-    (tmp_path / "notes.md").write_text("# Notes")
+def test_what_waits_since_an_earlier_chat_is_asked_about_first(project: Path, server: Served) -> None:
+    where = ("waiting", "--url", server.url)
+    flue_actors("connect", "desk", *where, cwd=project, input="send a@x\n")
+    with chatting(project, *where, agent="desk") as chat:
+        chat.read_until("> ")
+        chat.type("y")
+        chat.read_until("> ")
+        settled = server.request("GET", "/agents/desk/waiting/sessions/default").body["entries"]
+        chat.type("look")
+        chat.read_until("seen: \n> ")
+        chat.leave()
+        assert chat.process.stderr is not None
+        said = chat.process.stderr.read()
+    assert '[send {"to":"a@x"} needs your approval: y or n?]' in said
+    assert settled
+
+
+def test_files_go_with_the_next_message_and_no_other(connect: Connect, project: Path) -> None:
+    (project / "my cat.png").write_bytes(b"\x89PNG\r\n\x1a\n cat")
+    (project / "notes.md").write_text("# Notes")
     done = connect("/attach my cat.png\n/attach notes.md\nlook\nlook\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "seen: image/png, text/markdown\nseen: \n"
