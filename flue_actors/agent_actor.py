@@ -99,7 +99,9 @@ class AgentActor(Actor):
     def lane_of(self, message: Pending | Forget) -> Hashable | None:
         """With ``concurrency="session"``, sessions run side by side; a detached task runs beside them in any case."""
         session = message.session if isinstance(message, Forget) else message.submission.session
-        return session if self._lanes or (session or "").startswith(TASK_PREFIX) else None
+        if session is None:
+            return None  # alone
+        return session if self._lanes or session.startswith(TASK_PREFIX) else ""
 
     def on_stop(self, reason: LeaveReason) -> Awaitable[None] | None:
         """Let go of the sandbox, if it was opened."""

@@ -22,7 +22,7 @@ from flue_actors.errors import (
     TurnLimitError,
 )
 from flue_actors.events import Event, Task, TaskStart
-from flue_actors.messages import ToolResultMessage, UserMessage, text_of
+from flue_actors.messages import SignalMessage, ToolResultMessage, UserMessage, text_of
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.testing import FunctionModel
 from flue_actors.testing.replies import Written
@@ -294,3 +294,18 @@ async def test_deleting_a_conversation_removes_its_tasks_too() -> None:
         assert len(await ref.sessions()) == 4
         await ref.delete()
         assert [each.name.split(":")[0:2] for each in await ref.sessions()] == [["keep"], ["task", "keep"]]
+
+
+@virtual_time
+async def test_a_detached_task_holds_nobody_up_and_reports_as_a_message_of_its_own() -> None:
+    given = task("sleep", detached=True)
+    model = FunctionModel(by_message(go=given, sleep=call("nap", seconds=100)))
+    async with running(parent(model, worker(tools=[nap]))) as runtime:
+        ref = runtime.ref("agent", "u1")
+        await ref.prompt("go")
+        assert (await ref.prompt("next")).text == "next"
+        assert asyncio.get_running_loop().time() < 1
+        await asyncio.sleep(101)
+        (report,) = [each for each in await shown(ref) if isinstance(each, SignalMessage)]
+        assert '"text": "rested 100"' in report.content
+        assert (await ref.status()).state == "idle"
