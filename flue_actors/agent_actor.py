@@ -133,6 +133,15 @@ class AgentActor(Actor):
             await self._attend(message)
         finally:
             self._host.worked(asyncio.get_running_loop().time() - started)
+        if self._instance is not None and self._instance.has_sandbox and not message.instance.unsettled:
+            await self._rest(self._instance)
+
+    async def _rest(self, instance: Instance) -> None:
+        """The outcome is told, and nobody waits for anything here."""
+        try:
+            await instance.rest()
+        except StoreError as error:
+            logger.warning("the sandbox of %s stays open: it cannot be stored now (%s)", self._key, error.type)
 
     async def _suspended_before(self, message: Pending) -> Pending | None:
         """The input that waits for somebody's decision, and this one for it."""

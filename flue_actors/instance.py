@@ -1,5 +1,7 @@
 """What one active instance has in memory besides its conversations: its sandbox, its state, its attachments, its totals."""
 
+import logging
+
 import msgspec
 
 from flue_actors.attachments import Attachments
@@ -7,6 +9,7 @@ from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.outcome import ZERO, add_usage
 from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
+from flue_actors.errors import SandboxError
 from flue_actors.ids import AgentKey
 from flue_actors.messages import Usage
 from flue_actors.sandboxes.protocol import Sandbox, SandboxContext, SandboxFactory
@@ -14,6 +17,8 @@ from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.services import Services
 from flue_actors.state import InstanceState
 from flue_actors.storage import PutKv
+
+logger = logging.getLogger("flue_actors.sandboxes")
 
 SNAPSHOT = "sandbox"
 """Name of the stored snapshot."""
@@ -26,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 class Instance:
     """Of one activation of ``(agent, id)``."""
 
-    __slots__ = ("_factory", "_used", "_workspace", "attachments", "key", "services", "state")
+    __slots__ = ("_factory", "_replaced", "_used", "_workspace", "attachments", "key", "services", "state")
 
     def __init__(self, services: Services, key: AgentKey) -> None:
         self.services = services
@@ -35,6 +40,7 @@ class Instance:
         self.attachments = Attachments(services.store, key)
         self._factory: SandboxFactory | None = None
         self._workspace: Workspace | None = None
+        self._replaced: list[Workspace] = []
         self._used: Usage | None = None
 
     @property
@@ -50,6 +56,8 @@ class Instance:
         if agent.sandbox is None:
             return None
         if self._workspace is None or self._factory != agent.sandbox:
+            if self._workspace is not None:
+                self._replaced.append(self._workspace)
             factory = self._factory = agent.sandbox
             self._workspace = Workspace(lambda: self._open(factory))
         return self._workspace.rooted(agent.cwd)
@@ -76,10 +84,32 @@ class Instance:
         self.state.forget()
         self._used = None
 
+    async def rest(self) -> None:
+        """Nothing is under way: let go of what holds nothing that is not stored. Its next use opens it again.
+
+        Raises:
+            StoreError: What it holds could not be stored; it stays open.
+        """
+        while self._replaced:
+            await self._replaced.pop().close()
+        workspace = self._workspace
+        if workspace is None or not workspace.is_open or not getattr(self._factory, "stored", False):
+            return
+        try:
+            snapshot = await workspace.snapshot()
+        except SandboxError as error:
+            logger.warning("the sandbox of %s stays open: %s", self.key, error.message)
+            return
+        if snapshot is not None:  # a call that failed has left something
+            put = PutKv(key=self.key, kind="snapshot", name=SNAPSHOT, body=snapshot)
+            await self.services.store.commit(self.services.fence, put)
+        await workspace.close()
+
     async def close(self) -> None:
         """It leaves memory."""
-        workspace, self._workspace = self._workspace, None
-        if workspace is not None:
+        workspaces = [*self._replaced, *([self._workspace] if self._workspace is not None else [])]
+        self._workspace = None
+        for workspace in workspaces:
             await workspace.close()
 
     async def _open(self, factory: SandboxFactory) -> Sandbox:

@@ -145,7 +145,9 @@ class SandboxFactory(Protocol):
     Two factories that are equal make the same sandbox: an instance keeps its open one over submissions while the
     definition's factory is equal to the one it was made by. So a frozen Struct is best.
 
-    It may have ``tools``: a sequence of `Tool`; they replace read, write, edit, bash, grep and glob.
+    It may have ``tools``: a sequence of `Tool`; they replace read, write, edit, bash, grep and glob. And ``stored``: True
+    when its sandboxes hold nothing that is not in their snapshot. An instance then lets go of its own while it has nothing
+    to do: memory follows work.
     """
 
     async def open(self, context: SandboxContext) -> Sandbox:

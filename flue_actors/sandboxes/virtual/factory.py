@@ -4,7 +4,7 @@ import math
 import posixpath
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -47,6 +47,7 @@ class VirtualLimits(msgspec.Struct, frozen=True, kw_only=True):
 class VirtualSandboxes(msgspec.Struct, frozen=True, kw_only=True):
     """What `virtual` makes. Equal by value."""
 
+    stored: ClassVar[bool] = True
     files: Mapping[str, bytes]
     network: tuple[str, ...] | None
     limits: VirtualLimits
