@@ -8,15 +8,13 @@ from typing import Final
 
 from msgspec import UNSET
 
-from flue_actors.events import ErrorEvent, Event
+from flue_actors.events import ApprovalDecided, Event
 from flue_actors.gateway.wire import StreamError, encode, encode_event, encode_shown
 from flue_actors.observing import Shown
 
 CONTENT_TYPE: Final = "text/event-stream"
 STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 HEARTBEAT: Final = b": heartbeat\n\n"
-
-_NO_INDEX: Final = b"id: 0\n"
 
 
 def event_frames(events: Iterable[Event]) -> bytes:
@@ -25,11 +23,10 @@ def event_frames(events: Iterable[Event]) -> bytes:
 
 
 def event_frame(event: Event) -> bytes:
-    """One event's frame. What was said past the submission's work has no index: an error's is 0, as in Flue."""
-    if event.event_index is UNSET:
-        index = _NO_INDEX if isinstance(event, ErrorEvent) else b""
-    else:
-        index = b"id: %d\n" % event.event_index
+    """One event's frame."""
+    index = b"id: %d\n" % (0 if event.event_index is UNSET else event.event_index)
+    if isinstance(event, ApprovalDecided):  # which is said past the submission's work and counted nowhere
+        index = b""
     return b"event: %b\n%bdata: %b\n\n" % (_name(event), index, encode_event(event))
 
 
@@ -43,7 +40,7 @@ def _shown_frame(shown: Shown) -> bytes:
     return b"event: %b\n%bdata: %b\n\n" % (_name(shown.event), place, encode_shown(shown))
 
 
-def error_frame(error: StreamError, *, id: bytes = _NO_INDEX) -> bytes:
+def error_frame(error: StreamError, *, id: bytes = b"id: 0\n") -> bytes:
     """The last frame of a stream that ends before its submission."""
     return b"event: error\n%bdata: %b\n\n" % (id, encode(error))
 

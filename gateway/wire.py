@@ -4,6 +4,7 @@ Spelling and shapes are Flue 0.10's, those of pictures Flue 2's. Unknown fields 
 older servers. A ``bytes`` field is base64, decoded in the same pass.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -62,7 +63,7 @@ class PromptBody(Prompting, frozen=True, kw_only=True):
 
 
 Decision = Literal["approve", "deny"]
-VERDICTS: Final[dict[Decision, Verdict]] = {"approve": "approved", "deny": "denied"}
+VERDICTS: Final[Mapping[Decision, Verdict]] = {"approve": "approved", "deny": "denied"}
 """What was decided, as events and answers say it."""
 
 Reason = Annotated[str, Meta(max_length=MAX_REASON)]

@@ -135,7 +135,6 @@ class ApprovalNotFoundError(CallerError):
     """No call of this instance waits for a decision under this id."""
 
     type = "approval_not_found"
-    status = 404
     default_message = "No tool call waits for approval under this id."
     default_details = "GET .../approvals lists those that do."
 
@@ -144,7 +143,6 @@ class ApprovalDecidedError(CallerError):
     """The call was decided otherwise before."""
 
     type = "approval_decided"
-    status = 409
     default_message = "Another decision was made on this call before."
     default_details = "The first decision counts."
 
@@ -153,7 +151,6 @@ class AttachmentNotFoundError(CallerError):
     """The instance has no attachment of this id."""
 
     type = "attachment_not_found"
-    status = 404
     default_message = "There is no attachment with this id."
     default_details = "The id is in the message that the attachment belongs to."
 

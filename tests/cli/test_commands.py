@@ -1,6 +1,7 @@
 """The commands as a person runs them: each in a process of its own."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -232,8 +233,8 @@ def test_the_announcement_says_where_everything_is(project: Path) -> None:
     with served(project) as server:
         said = "".join(server.output)
         assert os.path.join(project, "data", "flue.db") in said
-        assert f"curl {server.url}/agents/joke-teller/me" in said
-        assert f"-m websockets ws://127.0.0.1:{server.port}/agents/joke-teller/me" in said
+        assert re.search(rf"curl {server.url}/agents/[a-z-]+/me ", said)
+        assert re.search(rf"-m websockets ws://127.0.0.1:{server.port}/agents/[a-z-]+/me\n", said)
 
 
 def test_a_server_told_to_stop_finishes_what_runs(project: Path) -> None:

@@ -16,12 +16,11 @@ def test_line_breaks_in_a_text_cannot_make_a_field() -> None:
     assert b"\r" not in frame
 
 
-def test_what_was_said_past_the_work_has_no_index() -> None:
+def test_a_decision_has_no_index() -> None:
     frame = event_frame(events.ApprovalDecided(approval_id="c", decision="denied"))
     assert (
         frame == b'event: approval_decided\ndata: {"type":"approval_decided","approvalId":"c","decision":"denied"}\n\n'
     )
-    assert b"\nid: 0\n" in event_frame(events.ErrorEvent(error=events.PublicError(type="x", message="y")))
 
 
 def test_frames_follow_one_another() -> None:
