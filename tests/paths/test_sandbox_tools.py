@@ -11,6 +11,7 @@ import pytest
 from flue_actors import isolated, local, virtual
 from tests.paths.scripts import call, one_by_one
 from tests.paths.stage import staged
+from tests.paths.transports import Outcome, Transport
 
 SANDBOXES: dict[str, Callable[[Path], Any]] = {
     "virtual": lambda _: virtual(),
@@ -55,18 +56,19 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("path", PATHS)
+async def untold(person: Transport) -> dict[str, Outcome]:
+    """What came of those paths whose last tool's answer was not what it should be."""
+    heard = {path: await person.say(said) for path, (said, _) in PATHS.items()}
+    return {path: outcome for path, outcome in heard.items() if PATHS[path][1] not in outcome.text}
+
+
 @pytest.mark.parametrize("kind", ["virtual", "local"])
-async def test_a_tool_is_called_and_its_answer_comes_back(
-    path: str, kind: str, model: str, transport: str, tmp_path: Path, workspace: Path
+async def test_every_tool_is_called_and_its_answer_comes_back(
+    kind: str, model: str, transport: str, tmp_path: Path, workspace: Path
 ) -> None:
-    said, shown = PATHS[path]
     async with staged(model, tmp_path, sandbox=sandbox(kind, workspace)) as stage, stage.open(transport) as person:
-        outcome = await person.say(said)
-        results = await stage.results()
-    assert (outcome.error, len(results)) == (None, said.count("call "))
-    assert shown in outcome.text
-    assert shown in results[-1]
+        assert await untold(person) == {}
+        assert len(await stage.results()) == sum(said.count("call ") for said, _ in PATHS.values())
 
 
 @pytest.mark.parametrize("kind", ["virtual", "local"])
@@ -86,15 +88,12 @@ async def test_files_are_there_in_the_next_message_after_idle_times_and_a_restar
     assert "one\ntwo\nthree" in at_last.text
 
 
-@pytest.mark.parametrize("path", PATHS)
-async def test_the_tools_work_where_nothing_leaves_the_namespace(path: str, model: str, tmp_path: Path) -> None:
-    said, shown = PATHS[path]
+async def test_the_tools_work_where_nothing_leaves_the_namespace(model: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, sandbox=sandbox("isolated", tmp_path)) as stage:
         async with stage.open("in-process") as person:
-            outcome = await person.say(said)
-        if outcome.error == "sandbox_error":
-            pytest.skip("namespaces cannot be made on this machine")
-    assert shown in outcome.text
+            if (await person.say(call("bash", command="true"))).error == "sandbox_error":
+                pytest.skip("namespaces cannot be made on this machine")
+            assert await untold(person) == {}
 
 
 async def test_without_a_sandbox_there_is_no_such_tool(model: str, transport: str, tmp_path: Path) -> None:

@@ -23,10 +23,7 @@ Answer = dict[str, Any]
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What somebody who said something is answered, as far as every transport tells it.
-
-    ``asked``: the pictures and files that the transport can carry. ``error`` is its type.
-    """
+    """What somebody who said something is answered, as far as every transport tells it. ``error`` is its type."""
 
     text: str = ""
     data: Any = None
@@ -59,23 +56,15 @@ class Transport(Protocol):
 
 
 class InProcess:
-    """`ref.prompt`."""
+    """``ref.submit`` and its result, which is what ``ref.prompt`` waits for."""
 
     def __init__(self, ref: LocalAgentRef) -> None:
         self.ref = ref
 
     async def say(self, text: str, **what: Unpack[What]) -> Outcome:
-        if "result" in what:
-            return await self._shaped(text, what.pop("result"), **what)
         try:
-            result = await self.ref.prompt(text, **what)
-        except FlueError as error:
-            return Outcome(error=error.type)
-        return Outcome(result.text, None, result.stop_reason or None)
-
-    async def _shaped(self, text: str, schema: dict[str, Any], **what: Unpack[What]) -> Outcome:
-        try:
-            return Outcome(data=(await self.ref.prompt(text, result=schema, **what)).data)
+            submitted = await self.ref.submit(text, **what)
+            return outcome(msgspec.to_builtins(await submitted.result()))
         except FlueError as error:
             return Outcome(error=error.type)
 
@@ -92,10 +81,9 @@ class Dispatch(InProcess):
     async def say(self, text: str, **what: Unpack[What]) -> Outcome:
         assert not what
         try:
-            result = await self.ref.wait(await self.ref.dispatch(text))
+            return outcome(msgspec.to_builtins(await self.ref.wait(await self.ref.dispatch(text))))
         except FlueError as error:
             return Outcome(error=error.type)
-        return Outcome(result.text, None, result.stop_reason or None)
 
 
 class Post:
@@ -158,11 +146,10 @@ class Receipt(Post):
         if reply.status != 202:
             return self.told(reply.json)
         async with asyncio.timeout(PATIENCE):
-            status = ""
-            while status != "settled":
+            while True:
                 receipt = await exchange(self.address, request("GET", reply.headers["location"] + "?wait=5"))
-                status = receipt.json["status"]
-        return self.told(receipt.json)
+                if receipt.json["status"] == "settled":
+                    return self.told(receipt.json)
 
 
 class Socket:

@@ -1,0 +1,107 @@
+"""Structured results: with the tools finish and give_up, and where the provider promises the shape."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import msgspec
+import pydantic
+import pytest
+
+from flue_actors.errors import ResultUnavailableError
+from flue_actors.result_asking import FOLLOW_UPS
+from tests.paths.scripts import call, one_by_one
+from tests.paths.stage import staged
+
+TOOLS = {"scripted": "scripted/echo", "anthropic": "anthropic/unheard-of"}
+NATIVE = {"scripted": "scripted/echo?native=1", "anthropic": "anthropic/claude-haiku-4-5"}
+
+CITY: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "people": {"type": "integer", "minimum": 1}},
+    "required": ["city", "people"],
+    "additionalProperties": False,
+}
+KIEL = {"city": "Kiel", "people": 247_000}
+SAID = 'answer {"city": "Kiel", "people": 247000}'
+
+WITH_TOOLS: dict[str, tuple[str, Any]] = {
+    "valid": (call("finish", **KIEL), KIEL),
+    "invalid then valid": (one_by_one(call("finish", city="Kiel", people=0), call("finish", **KIEL)), KIEL),
+    "given up": (call("give_up", reason="no such city"), "result_unavailable"),
+    "text for ever": ("I do not know.", "result_unavailable"),
+}
+NATIVELY: dict[str, tuple[str, Any]] = {
+    "valid": (SAID, KIEL),
+    "text for ever": ("I do not know.", "result_unavailable"),
+}
+
+
+@pytest.mark.parametrize("path", WITH_TOOLS)
+async def test_a_result_is_given_with_tools(path: str, model: str, carrying: str, tmp_path: Path) -> None:
+    said, expected = WITH_TOOLS[path]
+    async with staged(model, tmp_path, name=TOOLS[model]) as stage, stage.open(carrying) as person:
+        outcome = await person.say(said, result=CITY)
+        if stage.api is not None:
+            assert "output_config" not in stage.api.requests[0].body
+            assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["finish", "give_up"]
+    assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
+
+
+@pytest.mark.parametrize("path", NATIVELY)
+async def test_a_result_is_promised_by_the_provider(path: str, model: str, carrying: str, tmp_path: Path) -> None:
+    said, expected = NATIVELY[path]
+    async with staged(model, tmp_path, name=NATIVE[model]) as stage, stage.open(carrying) as person:
+        outcome = await person.say(said, result=CITY)
+        if stage.api is not None:
+            assert stage.api.requests[0].body["output_config"]["format"]["type"] == "json_schema"
+            assert stage.api.count == (1 if path == "valid" else FOLLOW_UPS + 1)
+    assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
+
+
+async def test_a_shape_that_the_provider_cannot_promise_is_asked_for_with_tools(
+    model: str, carrying: str, tmp_path: Path
+) -> None:
+    open_ended = {"type": "object", "additionalProperties": {"type": "integer"}}
+    async with staged(model, tmp_path, name=NATIVE[model]) as stage, stage.open(carrying) as person:
+        outcome = await person.say(call("finish", Kiel=1, Bonn=2), result=open_ended)
+    assert outcome.data == {"Kiel": 1, "Bonn": 2}
+
+
+class AsStruct(msgspec.Struct):
+    city: str
+    people: int
+
+
+@dataclass
+class AsDataclass:
+    city: str
+    people: int
+
+
+class AsTypedDict(TypedDict):
+    city: str
+    people: int
+
+
+class AsPydantic(pydantic.BaseModel):
+    city: str
+    people: int
+
+
+@pytest.mark.parametrize("shape", [AsStruct, AsDataclass, AsTypedDict, AsPydantic])
+@pytest.mark.parametrize("kind", ["tools", "native"])
+async def test_in_process_a_result_has_the_type_that_was_asked_for(
+    kind: str, shape: type[Any], model: str, tmp_path: Path
+) -> None:
+    name, said = (NATIVE[model], SAID) if kind == "native" else (TOOLS[model], call("finish", **KIEL))
+    async with staged(model, tmp_path, name=name) as stage:
+        answer = await stage.ref.prompt(said, result=shape)
+    assert answer.data == shape(**KIEL)
+
+
+@pytest.mark.parametrize("said", [call("give_up", reason="no such city"), "I do not know."])
+async def test_in_process_no_result_is_an_error(said: str, model: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, name=TOOLS[model]) as stage:
+        with pytest.raises(ResultUnavailableError):
+            await stage.ref.prompt(said, result=AsStruct)

@@ -1,0 +1,101 @@
+"""Tasks of subagents: one, side by side, in one another, detached, failing."""
+
+import asyncio
+from pathlib import Path
+
+from flue_actors import ToolContext, define_agent_profile, tool
+from flue_actors.messages import SignalMessage, UserMessage, text_of
+from tests.paths.scripts import call, one_by_one, script
+from tests.paths.stage import Stage, staged
+
+
+@tool
+async def look(ctx: ToolContext) -> str:
+    """Look."""
+    return f"looked in {ctx.session}"
+
+
+HELPER = define_agent_profile(name="helper", description="Helps.", instructions="Help.", tools=[look])
+WORKER = define_agent_profile(
+    name="worker", description="Works.", instructions="Work.", tools=[look], subagents=[HELPER]
+)
+
+
+def task(prompt: str, agent: str = "worker", **more: bool | str) -> str:
+    return call("task", agent=agent, prompt=prompt, **more)
+
+
+async def tasks(stage: Stage) -> list[str]:
+    """The sessions of its tasks."""
+    return [each.name for each in await stage.ref.sessions() if each.parent is not None]
+
+
+async def test_a_subagent_does_it_and_its_answer_comes_back(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        outcome = await person.say(task(call("look")))
+        (session,) = await tasks(stage)
+    assert session.startswith("task:default:")
+    assert f"looked in {session}" in outcome.text
+
+
+async def test_two_work_side_by_side_and_a_third_one_after_them(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        outcome = await person.say(one_by_one(script(task("answer one"), task("answer two")), task("answer three")))
+        results = await stage.results()
+        sessions = await tasks(stage)
+    assert "echo: three" in outcome.text
+    assert results == ["one", "two", "three"]
+    assert len(set(sessions)) == 3
+
+
+async def test_a_task_gives_tasks_in_turn(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        outcome = await person.say(task(task(call("look"), agent="helper")))
+        outer, inner = sorted(await tasks(stage), key=len)
+    assert inner.startswith(f"task:{outer}:")
+    assert f"looked in {inner}" in outcome.text
+
+
+async def test_a_detached_task_reports_later(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        outcome = await person.say(task("answer found it", detached=True))
+        async with asyncio.timeout(10):
+            while not (reports := [each for each in await stage.messages() if isinstance(each, SignalMessage)]):
+                await asyncio.sleep(0.005)
+            report = reports[-1] if transport != "dispatch" else None
+            while report is None:
+                signals = [each for each in await stage.messages() if isinstance(each, SignalMessage)]
+                report = signals[1] if len(signals) > 1 else None
+                await asyncio.sleep(0.005)
+            while (await stage.ref.status()).state != "idle":
+                await asyncio.sleep(0.005)
+        last = (await stage.messages())[-1]
+    assert "The task was begun." in outcome.text
+    assert '"type":"task_result"' in report.content
+    assert '"text":"found it"' in report.content
+    assert "found it" in text_of(last)
+
+
+async def test_a_task_that_fails_is_told_to_its_parent(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        outcome = await person.say(script(task("fail 400"), task("answer fine")))
+        results = await stage.results()
+    assert outcome.error is None
+    assert [each.startswith("The task failed: ") for each in results] == [True, False]
+    assert "fine" in outcome.text
+
+
+async def test_nobody_to_delegate_to_is_told_to_the_model(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        outcome = await person.say(task("answer x", agent="nobody"))
+    assert outcome.error is None
+    assert "nobody" in outcome.text
+
+
+async def test_a_program_gives_a_task_itself(model: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage:
+        answer = await stage.ref.task(call("look"), agent="worker")
+        (session,) = await tasks(stage)
+        conversation = await stage.ref.history()
+    assert f"looked in {session}" in answer.text
+    assert [each.message for each in conversation if isinstance(each.message, UserMessage)] == []
