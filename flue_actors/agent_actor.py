@@ -133,7 +133,7 @@ class AgentActor(Actor):
             await self._attend(message)
         finally:
             self._host.worked(asyncio.get_running_loop().time() - started)
-        if self._instance is not None and self._instance.has_sandbox and not message.instance.unsettled:
+        if self._instance is not None and self._instance.has_sandbox and message.instance.at_rest:
             await self._rest(self._instance)
 
     async def _rest(self, instance: Instance) -> None:

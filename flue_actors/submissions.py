@@ -287,6 +287,11 @@ class LiveInstance:
         """How many inputs have no outcome."""
         return len(self.unsettled)
 
+    @property
+    def at_rest(self) -> bool:
+        """True when there is nothing to work on, or all of it waits for somebody's decision."""
+        return all(each.suspended or each.held for each in self.unsettled.values())
+
     def add(self, pending: "Pending") -> None:
         """One more input is on its way."""
         session = pending.submission.session
