@@ -28,13 +28,16 @@ _NATIVE_REMINDER: Final = "That was not the result in the requested shape. Answe
 class ResultAsking:
     """Asks for one result.
 
+    Attributes:
+        reminders: How often the model was reminded.
+
     Args:
         native: The schema the provider promises to follow; None: the model is given tools instead.
     """
 
     def __init__(self, shape: ResultShape[Any], native: dict[str, Any] | None) -> None:
         self._shape = shape
-        self._reminders = 0
+        self.reminders = 0
         self._given = False
         self.native = native
 
@@ -71,8 +74,8 @@ class ResultAsking:
     @property
     def is_over(self) -> bool:
         """True when the model was reminded often enough; counts as one more reminder."""
-        self._reminders += 1
-        return self._reminders > FOLLOW_UPS
+        self.reminders += 1
+        return self.reminders > FOLLOW_UPS
 
     def judge(self, message: AssistantMessage) -> tuple[Any, str]:
         """The result in a last reply (UNSET: there is none), and what to tell the model then."""

@@ -104,6 +104,8 @@ class TurnLoop:
         self._budget = place.budget
         self._past = past
         self._asking = asking
+        if asking is not None:
+            asking.reminders = past.reminders
         self._ask_model = ask
         self._turn = past.turns
         self.kept = past.kept
@@ -195,18 +197,20 @@ class TurnLoop:
         results = await self._tools.runner.run(calls)
         if reply is not None:
             self.end_turn(reply, results)
-        if results and all(result.details.get("terminate") for result in results):
-            return self._ended_by_tools()
-        self._place.at_boundary()
-        return None
+        ending = self._ended_by_tools() if any(result.details.get("terminate") for result in results) else None
+        if ending is None:
+            self._place.at_boundary()
+        return ending
 
     def _ended_by_tools(self) -> Ending | None:
-        """The ending, where every tool of the last reply said that no further model call is wanted."""
+        """The ending, where the result was given, or every tool of the last reply said that no model call is wanted."""
         reply, results = last_batch(self._session.transcript.context())
-        if reply is None or not all(result.details.get("terminate") for result in results):
+        if reply is None:
             return None
         asking = self._asking
         data = asking.found(results) if asking is not None else UNSET
+        if data is UNSET and not all(result.details.get("terminate") for result in results):
+            return None
         if asking is not None and data is UNSET:
             raise asking.given_up(results, reply)
         return Ending(last=reply, data=data)

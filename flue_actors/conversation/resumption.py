@@ -22,7 +22,6 @@ from flue_actors.ids import TASK_PREFIX
 from flue_actors.messages import AssistantMessage, ToolResultMessage, Usage, UserMessage, text_of, tool_calls_of
 from flue_actors.storage import Entry, JournalRow
 
-
 TASK: Final = "task"
 """The tool that gives a task to a subagent."""
 
@@ -44,6 +43,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
         partial: What has to be kept of it now.
         finished: The last reply, when nothing but the settling is missing.
         steps: Recorded values of durable tools' steps.
+        reminders: How often the model was told that its reply is not the result that was asked for.
         approvals: Rows of calls that need somebody's decision, by the call's id.
         tasks: What its tasks and compactions used.
         spent_ms: Work that is known to have been done on it.
@@ -55,6 +55,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     partial: Piece | None = None
     finished: AssistantMessage | None = None
     steps: dict[str, bytes] = {}
+    reminders: int = 0
     approvals: dict[str, Approval] = {}
     tasks: Usage = ZERO
     spent_ms: int = 0
@@ -71,11 +72,12 @@ def resumption(
         spent_ms: What the row says.
         task_id: Read those of one of its tasks: ``entries`` are that session's.
     """
-    turns, usage, kept, last, replied, tasks = 0, ZERO, "", None, 0, ZERO
+    turns, usage, kept, last, replied, tasks, reminders = 0, ZERO, "", None, 0, ZERO, 0
     rows = _of_session(journal, task_id)
     newest = entries[-1].seq if entries else 0
     for entry in entries:
-        message = read_message(entry).message if is_message(entry) else None
+        body = read_message(entry) if is_message(entry) else None
+        message = body.message if body is not None else None
         if isinstance(message, AssistantMessage):
             usage = add_usage(usage, message.usage)
             last = message
@@ -89,6 +91,7 @@ def resumption(
             tasks = add_usage(tasks, used_below(message))
         elif isinstance(message, UserMessage):
             last = None  # a reminder stands behind the reply
+            reminders += body is not None and body.source == "runtime"
         elif entry.kind == "compaction":
             tasks = add_usage(tasks, read_compaction(entry).usage or ZERO)
     finished = last if last is not None and last.stop_reason != "aborted" and not tool_calls_of(last) else None
@@ -103,6 +106,7 @@ def resumption(
         approvals={
             row.name: decode_approval(row.body) for row in rows if row.kind == "approval" and row.after >= replied
         },
+        reminders=reminders,
         tasks=tasks,
         spent_ms=max([spent_ms, *[row.spent_ms for row in journal]]),
     )
