@@ -58,9 +58,9 @@ def results(messages: Sequence[Message]) -> list[str]:
     return found
 
 
-def call(name: str, id: str = "c1", **arguments: object) -> ToolCall:
+def call(tool: str, id: str = "c1", /, **arguments: object) -> ToolCall:
     """A tool call."""
-    return ToolCall(id=id, name=name, arguments=arguments)
+    return ToolCall(id=id, name=tool, arguments=arguments)
 
 
 def once(*calls: ToolCall) -> FunctionModel:
