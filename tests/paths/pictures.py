@@ -26,7 +26,9 @@ def blocks(body: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 def _blocks(content: Any) -> Iterator[dict[str, Any]]:
-    for block in content if isinstance(content, list) else ():
+    if isinstance(content, str):
+        return
+    for block in content:
         yield block
         if block["type"] == "tool_result":
-            yield from _blocks(block.get("content"))
+            yield from _blocks(block["content"])

@@ -42,7 +42,7 @@ async def test_the_model_still_sees_it_after_idle_times_and_a_restart(
         if stage.api is not None:
             shown = [[each["source"]["data"] for each in blocks(asked.body, "image")] for asked in stage.api.requests]
             assert shown == [[text64(PNG)]] * 3
-        assert (await stage.ref.attachment(content_id(PNG))).data == PNG
+        assert (await stage.ref.attachment(content_id(PNG))).body == PNG
 
 
 async def test_who_sends_the_same_at_once_is_shown_it_each_time(model: str, carrying: str, tmp_path: Path) -> None:

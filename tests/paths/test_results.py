@@ -8,6 +8,7 @@ import msgspec
 import pydantic
 import pytest
 
+from flue_actors import tool
 from flue_actors.errors import ResultUnavailableError
 from flue_actors.result_asking import FOLLOW_UPS
 from tests.paths.scripts import call, one_by_one
@@ -15,6 +16,13 @@ from tests.paths.stage import staged
 
 TOOLS = {"scripted": "scripted/echo", "anthropic": "anthropic/unheard-of"}
 NATIVE = {"scripted": "scripted/echo?native=1", "anthropic": "anthropic/claude-haiku-4-5"}
+
+
+@tool
+async def look() -> str:
+    """Look."""
+    return "looked"
+
 
 CITY: dict[str, Any] = {
     "type": "object",
@@ -28,11 +36,13 @@ SAID = 'answer {"city": "Kiel", "people": 247000}'
 WITH_TOOLS: dict[str, tuple[str, Any]] = {
     "valid": (call("finish", **KIEL), KIEL),
     "invalid then valid": (one_by_one(call("finish", city="Kiel", people=0), call("finish", **KIEL)), KIEL),
+    "after tools": (one_by_one(call("look"), call("finish", **KIEL)), KIEL),
     "given up": (call("give_up", reason="no such city"), "result_unavailable"),
     "text for ever": ("I do not know.", "result_unavailable"),
 }
 NATIVELY: dict[str, tuple[str, Any]] = {
     "valid": (SAID, KIEL),
+    "after tools": (one_by_one(call("look"), SAID), KIEL),
     "text for ever": ("I do not know.", "result_unavailable"),
 }
 
@@ -40,22 +50,22 @@ NATIVELY: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("path", WITH_TOOLS)
 async def test_a_result_is_given_with_tools(path: str, model: str, carrying: str, tmp_path: Path) -> None:
     said, expected = WITH_TOOLS[path]
-    async with staged(model, tmp_path, name=TOOLS[model]) as stage, stage.open(carrying) as person:
+    async with staged(model, tmp_path, name=TOOLS[model], tools=[look]) as stage, stage.open(carrying) as person:
         outcome = await person.say(said, result=CITY)
         if stage.api is not None:
             assert "output_config" not in stage.api.requests[0].body
-            assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["finish", "give_up"]
+            assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["finish", "give_up", "look"]
     assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
 
 
 @pytest.mark.parametrize("path", NATIVELY)
 async def test_a_result_is_promised_by_the_provider(path: str, model: str, carrying: str, tmp_path: Path) -> None:
     said, expected = NATIVELY[path]
-    async with staged(model, tmp_path, name=NATIVE[model]) as stage, stage.open(carrying) as person:
+    async with staged(model, tmp_path, name=NATIVE[model], tools=[look]) as stage, stage.open(carrying) as person:
         outcome = await person.say(said, result=CITY)
         if stage.api is not None:
             assert stage.api.requests[0].body["output_config"]["format"]["type"] == "json_schema"
-            assert stage.api.count == (1 if path == "valid" else FOLLOW_UPS + 1)
+            assert stage.api.count == {"valid": 1, "after tools": 2}.get(path, FOLLOW_UPS + 1)
     assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from flue_actors import isolated, local, virtual
+from flue_actors import define_agent_profile, isolated, local, virtual
+from flue_actors.definition.attaching import content_id
+from tests.paths.pictures import PNG, blocks, text64
 from tests.paths.scripts import call, one_by_one
 from tests.paths.stage import staged
 from tests.paths.transports import Outcome, Transport
@@ -94,6 +96,47 @@ async def test_the_tools_work_where_nothing_leaves_the_namespace(model: str, tmp
             if (await person.say(call("bash", command="true"))).error == "sandbox_error":
                 pytest.skip("namespaces cannot be made on this machine")
             assert await untold(person) == {}
+
+
+@pytest.mark.parametrize("kind", ["virtual", "local"])
+async def test_the_model_sees_a_picture_that_it_reads(
+    kind: str, model: str, transport: str, tmp_path: Path, workspace: Path
+) -> None:
+    (workspace / "a.png").write_bytes(PNG)
+    box = sandbox("local", workspace) if kind == "local" else virtual(files={"a.png": PNG})
+    async with staged(model, tmp_path, sandbox=box) as stage, stage.open(transport) as person:
+        outcome = await person.say(call("read", path="a.png"))
+        if stage.api is not None:
+            (image,) = blocks(stage.api.requests[-1].body, "image")
+            assert image["source"]["data"] == text64(PNG)
+        assert (await stage.ref.attachment(content_id(PNG))).body == PNG
+    assert outcome.error is None
+
+
+@pytest.mark.parametrize("kind", ["virtual", "local"])
+async def test_a_subagent_works_on_the_same_files_in_a_folder_of_its_own(
+    kind: str, model: str, transport: str, tmp_path: Path, workspace: Path
+) -> None:
+    worker = define_agent_profile(name="worker", description="Works.")
+    config: dict[str, Any] = {"sandbox": sandbox(kind, workspace), "subagents": [worker]}
+    async with staged(model, tmp_path, **config) as stage, stage.open(transport) as person:
+        work = call("bash", command="cat given.txt && echo made > made.txt")
+        said = one_by_one(
+            call("write", path="sub/given.txt", content="given"),
+            call("task", agent="worker", prompt=work, cwd="sub"),
+            call("bash", command="cat sub/*"),
+        )
+        outcome = await person.say(said)
+    assert "givenmade" in outcome.text
+
+
+async def test_a_program_runs_a_command_that_the_model_is_told_of(model: str, tmp_path: Path, workspace: Path) -> None:
+    async with staged(model, tmp_path, sandbox=sandbox("local", workspace)) as stage:
+        ran = await stage.ref.shell("echo hi; echo no >&2; exit 3")
+        await stage.ref.prompt("answer later")
+        results = await stage.results()
+    assert (ran.stdout, ran.stderr, ran.exit_code) == ("hi\n", "no\n", 3)
+    assert "hi" in results[0]
 
 
 async def test_without_a_sandbox_there_is_no_such_tool(model: str, transport: str, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Tasks of subagents: one, side by side, in one another, detached, failing."""
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 from flue_actors import ToolContext, define_agent_profile, tool
-from flue_actors.messages import SignalMessage, UserMessage, text_of
+from flue_actors.messages import SignalMessage, ToolResultMessage, text_of
 from tests.paths.scripts import call, one_by_one, script
 from tests.paths.stage import Stage, staged
 
@@ -56,24 +58,34 @@ async def test_a_task_gives_tasks_in_turn(model: str, transport: str, tmp_path: 
     assert f"looked in {inner}" in outcome.text
 
 
+async def report(stage: Stage) -> dict[str, Any]:
+    """What a detached task told its parent's session, once that is answered."""
+    async with asyncio.timeout(10):
+        while True:
+            messages = await stage.messages()
+            signals = [each for each in messages if isinstance(each, SignalMessage) and "task_result" in each.content]
+            if signals and messages[-1] is not signals[-1]:
+                return json.loads(signals[-1].content)
+            await asyncio.sleep(0.005)
+
+
 async def test_a_detached_task_reports_later(model: str, transport: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
         outcome = await person.say(task("answer found it", detached=True))
-        async with asyncio.timeout(10):
-            while not (reports := [each for each in await stage.messages() if isinstance(each, SignalMessage)]):
-                await asyncio.sleep(0.005)
-            report = reports[-1] if transport != "dispatch" else None
-            while report is None:
-                signals = [each for each in await stage.messages() if isinstance(each, SignalMessage)]
-                report = signals[1] if len(signals) > 1 else None
-                await asyncio.sleep(0.005)
-            while (await stage.ref.status()).state != "idle":
-                await asyncio.sleep(0.005)
+        told = await report(stage)
         last = (await stage.messages())[-1]
     assert "The task was begun." in outcome.text
-    assert '"type":"task_result"' in report.content
-    assert '"text":"found it"' in report.content
+    assert (told["type"], told["agent"], told["isError"], told["text"]) == ("task_result", "worker", False, "found it")
     assert "found it" in text_of(last)
+
+
+async def test_a_detached_task_that_fails_reports_that(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        await person.say(task("fail 400", detached=True))
+        told = await report(stage)
+        after = await person.say("answer later")
+    assert told["isError"]
+    assert after.text == "later"
 
 
 async def test_a_task_that_fails_is_told_to_its_parent(model: str, transport: str, tmp_path: Path) -> None:
@@ -98,4 +110,6 @@ async def test_a_program_gives_a_task_itself(model: str, tmp_path: Path) -> None
         (session,) = await tasks(stage)
         conversation = await stage.ref.history()
     assert f"looked in {session}" in answer.text
-    assert [each.message for each in conversation if isinstance(each.message, UserMessage)] == []
+    assert [text_of(each.message) for each in conversation if isinstance(each.message, ToolResultMessage)] == [
+        answer.text
+    ]
