@@ -144,18 +144,22 @@ async def test_what_is_no_json_is_an_error_of_that_call() -> None:
         assert "cannot be written as JSON" in (await ref.prompt("go")).text
 
 
-@virtual_time
-async def test_a_process_that_dies_behind_any_commit_has_the_result_and_what_was_written_or_neither() -> None:
-    def made() -> Any:
-        model = FunctionModel(by_message(go=call("put", name="a", value=1), get=call("get")))
-        return agent(model)
+def putting() -> Any:
+    return agent(FunctionModel(by_message(go=call("put", name="a", value=1), get=call("get"))))
 
-    async with machine(made()) as one:
+
+async def commits() -> int:
+    """How many it takes to put a value."""
+    async with machine(putting()) as one:
         await (await one.start()).ref("agent", "u1").prompt("go")
         assert one.process is not None
-        commits = one.process.commits
-    for number in range(1, commits + 1):
-        async with machine(made()) as one:
+        return one.process.commits
+
+
+@virtual_time
+async def test_a_process_that_dies_behind_any_commit_has_the_result_and_what_was_written_or_neither() -> None:
+    for number in range(1, await commits() + 1):
+        async with machine(putting()) as one:
             ref = (await one.start(dies_after=number)).ref("agent", "u1")
             asking = asyncio.ensure_future(ref.prompt("go", idempotency_key="k"))
             await asyncio.wait([asking], timeout=50)
@@ -168,9 +172,8 @@ async def test_a_process_that_dies_behind_any_commit_has_the_result_and_what_was
 @virtual_time
 async def test_a_write_that_the_disk_had_no_room_for_at_first_is_kept_once() -> None:
     for how in ("fails_at", "kept_at"):
-        for number in range(1, 8):
-            model = FunctionModel(by_message(go=call("put", name="a", value=1), get=call("get")))
-            async with machine(agent(model)) as one:
+        for number in range(1, await commits() + 1):
+            async with machine(putting()) as one:
                 await one.start(**cast("Any", {how: frozenset({number})}))
                 ref = one.ref("agent", "u1")
                 for _ in range(3):  # who sends it is told when there was no room, and tries again
