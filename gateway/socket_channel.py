@@ -121,10 +121,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.parser_exc is not None and not self.close_sent:
             self.handle_parser_exception()
 
+    def handle_text(self, event: Frame) -> None:
+        """A message, or its beginning. The parser keeps the last frame until the next one: up to 1 MiB in an idle socket."""
+        super().handle_text(event)
+        event.data = b""
+
     def handle_cont(self, event: Frame) -> None:
         """Another fragment. Empty ones are not kept: they cost the peer six bytes and no size limit counts them."""
         if event.data or event.fin:
             super().handle_cont(event)
+            event.data = b""
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole."""

@@ -5,6 +5,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
+
 from flue_actors.agent_ref import Submitted
 from flue_actors.errors import DrainingError, InvalidRequestError, StoreUnavailableError
 from flue_actors.events import PromptResult
@@ -14,7 +16,7 @@ from flue_actors.gateway.preferences import RESPOND_ASYNC, prefers
 from flue_actors.gateway.resources.call import Call
 from flue_actors.gateway.sse import CONTENT_TYPE, STREAM_HEADERS
 from flue_actors.gateway.streams import EventStream
-from flue_actors.gateway.wire import AcceptedBody, PromptBody, ResultBody, decode_prompt
+from flue_actors.gateway.wire import AcceptedBody, ResultBody, decode_prompt
 
 _KEPT: Final = "The message is kept and worked on. There is no need to send it again: its outcome is in its submission."
 
@@ -22,29 +24,42 @@ _KEPT: Final = "The message is kept and worked on. There is no need to send it a
 async def prompt(call: Call) -> None:
     """Accept the message; it is on disk before the first byte of an answer leaves."""
     receive = receive_of(call.request)
+    later = prefers(call.request.get_header("prefer"), RESPOND_ASYNC)
+    streamed = not later and CONTENT_TYPE in call.request.accept
+    accepted = await _accept(call, receive, watch=streamed)
+    submitted = accepted.submitted
+    if later:
+        _give_receipt(call, accepted)
+        return
+    if accepted.bound:
+        receive = aborting(receive, partial(call.agent.abort_submission, submitted.submission_id, reason=DISCONNECTED))
+    if streamed:
+        _stream(call, submitted, receive)
+    else:
+        result = await _outcome(call, submitted, receive if accepted.bound else None)
+        call.answer(ResultBody(result=result))
+
+
+class _Accepted(msgspec.Struct, frozen=True):
+    """What is left of a body while its message is worked on: its pictures may be megabytes. ``bound``: to its client."""
+
+    submitted: Submitted
+    session: str
+    bound: bool
+
+
+async def _accept(call: Call, receive: Receive, *, watch: bool) -> _Accepted:
     raw = await call.body(receive)
     _refuse_webhook(call)
     body = decode_prompt(raw)
-    later = prefers(call.request.get_header("prefer"), RESPOND_ASYNC)
-    streamed = not later and CONTENT_TYPE in call.request.accept
-    agent = call.agent
     submitted = await call.gateway.submit(
         call.key,
         body,
         principal=call.guarded.principal,
         idempotency_key=call.request.get_header("idempotency-key"),
-        watch=streamed,
+        watch=watch,
     )
-    if later:
-        _give_receipt(call, body, submitted)
-        return
-    if body.cancel_on_disconnect:
-        receive = aborting(receive, partial(agent.abort_submission, submitted.submission_id, reason=DISCONNECTED))
-    if streamed:
-        _stream(call, submitted, receive)
-    else:
-        result = await _outcome(call, submitted, receive if body.cancel_on_disconnect else None)
-        call.answer(ResultBody(result=result))
+    return _Accepted(submitted, body.session, body.cancel_on_disconnect)
 
 
 def _refuse_webhook(call: Call) -> None:
@@ -55,12 +70,12 @@ def _refuse_webhook(call: Call) -> None:
         )
 
 
-def _give_receipt(call: Call, body: PromptBody, submitted: Submitted) -> None:
-    path, offset = call.path, submitted.offset
-    stream = f"{path}/stream?session={quote(body.session, safe='')}&offset={quote(offset, safe='')}"
-    call.response.set_header("location", f"{path}/submissions/{quote(submitted.submission_id, safe='')}")
+def _give_receipt(call: Call, accepted: _Accepted) -> None:
+    path, submission_id, offset = call.path, accepted.submitted.submission_id, accepted.submitted.offset
+    stream = f"{path}/stream?session={quote(accepted.session, safe='')}&offset={quote(offset, safe='')}"
+    call.response.set_header("location", f"{path}/submissions/{quote(submission_id, safe='')}")
     call.response.set_header("preference-applied", RESPOND_ASYNC)
-    call.answer(AcceptedBody(submission_id=submitted.submission_id, stream_url=stream, offset=offset), status=202)
+    call.answer(AcceptedBody(submission_id=submission_id, stream_url=stream, offset=offset), status=202)
 
 
 async def _outcome(call: Call, submitted: Submitted, bound_to: Receive | None) -> PromptResult:

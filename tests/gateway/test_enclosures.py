@@ -1,7 +1,10 @@
 """Pictures, files and wanted shapes that come with a prompt, over HTTP and sockets."""
 
+import asyncio
 import hashlib
 import json
+import os
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,10 +15,10 @@ from flue_actors.messages import ToolResultMessage
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.testing import calls
 from tests.gateway.abilities import PDF, PNG, file, get, image, looker, shaper
-from tests.gateway.house import House, serving_house
-from tests.gateway.test_prompting import SSE, parse
+from tests.gateway.house import House, eventually, serving_house
+from tests.gateway.test_prompting import BRIEF, SSE, parse
 from tests.gateway.test_sockets import ask, outcome
-from tests.helpers.http import Reply, exchange, prompt
+from tests.helpers.http import Reply, connected, exchange, prompt
 
 HERE = "/agents/looker/me"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -132,3 +135,26 @@ async def test_the_largest_picture_that_fits_a_body_is_taken_and_a_larger_one_is
         refused = await send(house, images=[image(PNG + bytes(3_200_000))])
     assert (taken.status, taken.json["result"]["text"]) == (200, f"seen: [{len(PNG) + 3_145_000}]")
     assert (refused.status, refused.error) == (413, "payload_too_large")
+
+
+@pytest.mark.parametrize("transport", ["json", "stream", "socket"])
+async def test_a_picture_is_held_once_while_its_message_is_worked_on(transport: str) -> None:
+    picture = image(PNG + os.urandom(600_000))
+    hanging = shaper(lambda _: asyncio.get_running_loop().create_future())
+    target = "/agents/shaper/me"
+    async with (
+        serving_house(hanging, settings=BRIEF) as house,
+        connect(house.ws + target) as socket,
+        connected(house.address) as connection,
+    ):
+        raw = prompt(target, "hi", SSE if transport == "stream" else "accept: */*", images=[picture])
+        tracemalloc.start()
+        try:
+            if transport == "socket":
+                await ask(socket, "r", images=[picture])
+            else:
+                await connection.send(raw)
+            await eventually(lambda: house.runtime.snapshot().actors.running)
+            await eventually(lambda: tracemalloc.get_traced_memory()[0] < 1_000_000)
+        finally:
+            tracemalloc.stop()
