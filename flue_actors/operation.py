@@ -256,7 +256,8 @@ class Operation:
         left = [record.add(work.tools.runner.lost(call), "tool") for call in calls if call not in again]
         if not calls:
             left.extend(work.loop.piece())
-        body = ResumedBody(attempt=self._submission.attempt + 1, kept=bool(left) and not calls)
+        waited = bool(self._pending.approvals)
+        body = ResumedBody(attempt=self._submission.attempt + 1, kept=bool(left) and not calls, waited=waited)
         resumed = resumed_entry(self._session.next_seq(), now, self._submission.id, body)
         signal: list[Entry] = []
         if body.kept:
@@ -269,7 +270,10 @@ class Operation:
         await work.system.load(chosen.base)
         for each in left:
             record.show(each)
-        record.emitter.emit(events.StreamInterrupted, durable=resumed.seq, attempt=body.attempt, kept=body.kept)
+        if waited:
+            self._session.position.durable(resumed.seq)
+        else:
+            record.emitter.emit(events.StreamInterrupted, durable=resumed.seq, attempt=body.attempt, kept=body.kept)
         record.announce()
         return again
 

@@ -155,23 +155,28 @@ class ToolRunner:
     async def _attend(self, call: ToolCall) -> ToolResultMessage | LeftOpen:
         started = asyncio.get_running_loop().time()
         self._emitter.emit(events.ToolStart, tool_name=call.name, tool_call_id=call.id, args=call.arguments)
-        shown = unknown_outcome(call, self._services.clock.now_ms())  # that is what remains of it if it is cut off
+        shown: ToolResultMessage | None = unknown_outcome(call, self._services.clock.now_ms())  # if it is cut off
         try:
             result, together = await self._answer(call)
             await self._record(result, together)
             shown = result
         except LeftOpen as left:
+            shown = None  # it has not ended
             return left
         finally:
-            self._emitter.emit(
-                events.ToolCallEnd,
-                tool_name=call.name,
-                tool_call_id=call.id,
-                is_error=shown.is_error,
-                result=events.ToolOutput(shown.content, shown.details),
-                duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
-            )
+            if shown is not None:
+                self._show(call, shown, started)
         return result
+
+    def _show(self, call: ToolCall, shown: ToolResultMessage, started: float) -> None:
+        self._emitter.emit(
+            events.ToolCallEnd,
+            tool_name=call.name,
+            tool_call_id=call.id,
+            is_error=shown.is_error,
+            result=events.ToolOutput(shown.content, shown.details),
+            duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
+        )
 
     async def _answer(self, call: ToolCall) -> tuple[ToolResultMessage, Sequence[Op]]:
         now = self._services.clock.now_ms()

@@ -41,10 +41,14 @@ class SettledBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
 
 
 class ResumedBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Body of a ``resumed`` entry: from here on another attempt is at work. See `events.StreamInterrupted`."""
+    """Body of a ``resumed`` entry: from here on another attempt is at work. See `events.StreamInterrupted`.
+
+    ``waited``: the one before ended because somebody had to decide on something, and nothing was interrupted.
+    """
 
     attempt: int
     kept: bool
+    waited: bool = False
 
 
 class CompactionDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

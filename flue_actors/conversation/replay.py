@@ -46,7 +46,8 @@ def replay(key: AgentKey, session: str, entry: Entry, outcomes: Outcomes) -> Ite
             yield events.MessageEnd(**correlation, turn_id=body.turn_id or UNSET, message=body.message)
     elif entry.kind == "resumed":
         resumed = read_resumed(entry)
-        yield events.StreamInterrupted(**correlation, attempt=resumed.attempt, kept=resumed.kept)
+        if not resumed.waited:
+            yield events.StreamInterrupted(**correlation, attempt=resumed.attempt, kept=resumed.kept)
     elif entry.kind == "settled":
         settled = read_settled(entry)
         correlation["operation_id"] = settled.operation_id or UNSET

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from flue_actors.errors import (
     DeadlineExceededError,
     SessionBusyError,
 )
-from flue_actors.events import ApprovalDecided, ApprovalRequested, Event
+from flue_actors.events import ApprovalDecided, ApprovalRequested, Event, Idle, StreamInterrupted, ToolCallEnd
 from flue_actors.messages import ToolResultMessage
 from flue_actors.refs import LocalAgentRef
 from flue_actors.testing import FunctionModel, VirtualClock
@@ -107,6 +107,26 @@ async def test_only_the_arguments_that_the_tool_names_need_approval() -> None:
         assert waiting.args == {"amount": 500}
         await ref.decide("c2", "approved")
         assert (await pending.result()).text == "spent 5 | spent 500"
+
+
+@virtual_time
+async def test_whoever_watches_sees_no_failure_and_no_interruption_while_a_call_waits() -> None:
+    seen: list[Event] = []
+    async with machine(agent(once(call("pay", amount=5))), before=lambda each: each.observe(seen.append)) as one:
+        ref, pending = await asked(one)
+        await ref.decide("c1", "approved")
+        await pending.result()
+        ends = [event for event in seen if isinstance(event, ToolCallEnd)]
+        assert [(event.tool_call_id, event.is_error) for event in ends] == [("c1", False)]
+        replayed = [event async for event in until_idle(ref.events(after="0-0"))]
+        assert not [event for event in (*seen, *replayed) if isinstance(event, StreamInterrupted)]
+
+
+async def until_idle(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async for event in events:
+        yield event
+        if isinstance(event, Idle):
+            return
 
 
 @virtual_time
