@@ -1,6 +1,7 @@
 """One real server over real sockets, its agents on either model, and a store that outlives it."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from flue_actors.definition.agent import CreatedAgent
 from flue_actors.definition.project import AgentDefinition
 from flue_actors.gateway.app import create_app
 from flue_actors.gateway.server import make_server, serving
-from flue_actors.messages import Message, ToolResultMessage, text_of
+from flue_actors.messages import Message, SignalMessage, ToolResultMessage, text_of
 from flue_actors.refs import LocalAgentRef
 from tests.gateway.house import listen
 from tests.helpers.http import Address
@@ -92,6 +93,16 @@ class Stage:
     async def results(self) -> list[str]:
         """What tools answered so far."""
         return [text_of(each) for each in await self.messages() if isinstance(each, ToolResultMessage)]
+
+    async def report(self) -> dict[str, Any]:
+        """What a detached task told its parent's session, once that is answered."""
+        async with asyncio.timeout(10):
+            while True:
+                messages = await self.messages()
+                told = [each for each in messages if isinstance(each, SignalMessage) and "task_result" in each.content]
+                if told and messages[-1] is not told[-1]:
+                    return json.loads(told[-1].content)
+                await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -108,3 +108,18 @@ async def test_a_subagents_call_is_decided_like_any_other(model: str, transport:
         outcome = await saying
     assert waiting["session"].startswith("task:default:")
     assert "paid 7" in outcome.text
+
+
+async def test_a_detached_subagents_call_is_decided_while_its_parent_goes_on(
+    model: str, transport: str, tmp_path: Path
+) -> None:
+    worker = define_agent_profile(name="worker", description="Works.", tools=[pay])
+    async with staged(model, tmp_path, subagents=[worker], concurrency="session") as stage:
+        async with stage.open(transport) as person:
+            await person.say(call("task", agent="worker", prompt=call("pay", amount=7), detached=True))
+            (waiting,) = await stage.asked(person)
+            meanwhile = await person.say("answer meanwhile")
+            await person.decide(waiting["id"], "approve")
+            told = await stage.report()
+    assert meanwhile.text == "meanwhile"
+    assert "paid 7" in told["text"]

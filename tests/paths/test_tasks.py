@@ -1,12 +1,9 @@
 """Tasks of subagents: one, side by side, in one another, detached, failing."""
 
-import asyncio
-import json
 from pathlib import Path
-from typing import Any
 
 from flue_actors import ToolContext, define_agent_profile, tool
-from flue_actors.messages import SignalMessage, ToolResultMessage, text_of
+from flue_actors.messages import ToolResultMessage, text_of
 from tests.paths.scripts import call, one_by_one, script
 from tests.paths.stage import Stage, staged
 
@@ -58,21 +55,10 @@ async def test_a_task_gives_tasks_in_turn(model: str, transport: str, tmp_path: 
     assert f"looked in {inner}" in outcome.text
 
 
-async def report(stage: Stage) -> dict[str, Any]:
-    """What a detached task told its parent's session, once that is answered."""
-    async with asyncio.timeout(10):
-        while True:
-            messages = await stage.messages()
-            signals = [each for each in messages if isinstance(each, SignalMessage) and "task_result" in each.content]
-            if signals and messages[-1] is not signals[-1]:
-                return json.loads(signals[-1].content)
-            await asyncio.sleep(0.005)
-
-
 async def test_a_detached_task_reports_later(model: str, transport: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
         outcome = await person.say(task("answer found it", detached=True))
-        told = await report(stage)
+        told = await stage.report()
         last = (await stage.messages())[-1]
     assert "The task was begun." in outcome.text
     assert (told["type"], told["agent"], told["isError"], told["text"]) == ("task_result", "worker", False, "found it")
@@ -82,7 +68,7 @@ async def test_a_detached_task_reports_later(model: str, transport: str, tmp_pat
 async def test_a_detached_task_that_fails_reports_that(model: str, transport: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
         await person.say(task("fail 400", detached=True))
-        told = await report(stage)
+        told = await stage.report()
         after = await person.say("answer later")
     assert told["isError"]
     assert after.text == "later"
