@@ -1,9 +1,9 @@
 """`Runtime.ref`: the in-process `agent_ref.AgentRef`."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -59,6 +59,8 @@ from flue_actors.receipts import away, info, kept, result_of
 from flue_actors.storage import Attachment, Entry, SessionRecord, Store, Submission
 from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import LiveInstance, Pending
+
+R = TypeVar("R")
 
 
 class RefHost(Protocol):
@@ -144,6 +146,14 @@ class LocalSessionRef:
         self._name = name
         self.key = key
 
+    @overload
+    async def prompt(self, message: str, *, result: None = None, **how: Unpack[Illustrated]) -> PromptResult: ...
+    @overload
+    async def prompt(self, message: str, *, result: type[R], **how: Unpack[Illustrated]) -> StructuredResult[R]: ...
+    @overload
+    async def prompt(
+        self, message: str, *, result: Mapping[str, Any], **how: Unpack[Illustrated]
+    ) -> StructuredResult[Any]: ...
     async def prompt(self, message: str, *, result: Any = None, **how: Unpack[Illustrated]) -> Any:
         """Send a message and wait for the answer."""
         submitted = await self.submit(message, result=result, **how)
@@ -181,6 +191,18 @@ class LocalSessionRef:
         sending = msgspec.structs.replace(sending, attachments=attachments) if attachments else sending
         return await self._host.admit(self.key, self._name, given, sending)
 
+    @overload
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: None = None, **how: Unpack[Prompted]
+    ) -> PromptResult: ...
+    @overload
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: type[R], **how: Unpack[Prompted]
+    ) -> StructuredResult[R]: ...
+    @overload
+    async def skill(
+        self, name: str, *, args: dict[str, Any] | None = None, result: Mapping[str, Any], **how: Unpack[Prompted]
+    ) -> StructuredResult[Any]: ...
     async def skill(
         self, name: str, *, args: dict[str, Any] | None = None, result: Any = None, **how: Unpack[Prompted]
     ) -> Any:

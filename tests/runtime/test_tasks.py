@@ -59,8 +59,7 @@ def worker(**fields: Any) -> AgentProfile:
 
 
 def parent(model: FunctionModel, *subagents: AgentProfile, **fields: Any) -> CreatedAgent:
-    given: dict[str, Any] = {"model": model, "instructions": "P", "subagents": subagents or [worker()], **fields}
-    return create_agent(**given)
+    return create_agent(model=model, instructions="P", subagents=subagents or [worker()], **fields)
 
 
 @virtual_time
