@@ -121,7 +121,8 @@ class AgentActor(Actor):
         if (
             self._host.services.stopping()
         ):  # the one before it ended after the wish to stop, before its mailbox was shut
-            keep_for_next_start(self._host.services, message)
+            for each in (message, *message.joined()):
+                keep_for_next_start(self._host.services, each)
             return
         message.held = await self._suspended_before(message)
         if message.held is not None:

@@ -84,7 +84,8 @@ class Intake:
     def suspended(self, pending: Pending) -> None:
         """It waits for somebody's decision."""
         if self._services.stopping():
-            keep_for_next_start(self._services, pending)
+            for each in (pending, *pending.joined()):
+                keep_for_next_start(self._services, each)
         else:
             self.approvals.wait(pending)
 
