@@ -2,11 +2,12 @@
 
 import asyncio
 import posixpath
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Self
 from weakref import WeakValueDictionary
 
+from flue_actors.errors import SandboxFileError
 from flue_actors.sandboxes.protocol import DirEntry, ExecResult, FileStat, OnOutput, Sandbox
 
 Open = Callable[[], Awaitable[Sandbox]]
@@ -75,35 +76,41 @@ class Workspace:
     async def read(self, path: str) -> bytes:
         """See `Sandbox.read`."""
         sandbox = await self._shared.opened()
-        return await sandbox.read(self._at(path))
+        with self._seen_from_here():
+            return await sandbox.read(self._at(path))
 
     async def write(self, path: str, data: bytes) -> None:
         """See `Sandbox.write`."""
         sandbox = await self._shared.opened()
         self._shared.changed = True
-        await sandbox.write(self._at(path), data)
+        with self._seen_from_here():
+            await sandbox.write(self._at(path), data)
 
     async def stat(self, path: str) -> FileStat | None:
         """See `Sandbox.stat`."""
         sandbox = await self._shared.opened()
-        return await sandbox.stat(self._at(path))
+        with self._seen_from_here():
+            return await sandbox.stat(self._at(path))
 
     async def list(self, path: str) -> tuple[DirEntry, ...]:
         """See `Sandbox.list`."""
         sandbox = await self._shared.opened()
-        return await sandbox.list(self._at(path))
+        with self._seen_from_here():
+            return await sandbox.list(self._at(path))
 
     async def mkdir(self, path: str) -> None:
         """See `Sandbox.mkdir`."""
         sandbox = await self._shared.opened()
         self._shared.changed = True
-        await sandbox.mkdir(self._at(path))
+        with self._seen_from_here():
+            await sandbox.mkdir(self._at(path))
 
     async def remove(self, path: str, *, recursive: bool = False) -> None:
         """See `Sandbox.remove`."""
         sandbox = await self._shared.opened()
         self._shared.changed = True
-        await sandbox.remove(self._at(path), recursive=recursive)
+        with self._seen_from_here():
+            await sandbox.remove(self._at(path), recursive=recursive)
 
     async def snapshot(self) -> bytes | None:
         """What has to be stored; None when nothing changed since the last time, or nothing has to be stored at all.
@@ -131,6 +138,14 @@ class Workspace:
 
     def _at(self, path: str) -> str:
         return posixpath.join(self.cwd, path)
+
+    @contextmanager
+    def _seen_from_here(self) -> Generator[None, None, None]:
+        """What goes wrong with a relative path names it as it was given: where that is on the host is nobody's business."""
+        try:
+            yield
+        except SandboxFileError as error:
+            raise SandboxFileError(error.message.removeprefix(f"{self.cwd}/"), dev=error.dev) from error
 
 
 class _Shared:

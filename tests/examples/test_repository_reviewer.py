@@ -71,8 +71,8 @@ async def test_its_file_tools_stay_in_the_repositories(project: Project, flue_ru
     model = ScriptedModel([(calls("read", path="../../secret.txt"), calls("read", path="/etc/passwd")), "No."])
     async with flue_runtime(project.agents, models=model) as machine:
         await machine.ref(NAME, "out").prompt("Show me the secret.")
-    told = results(model.requests[-1])
-    assert [text.rpartition(": ")[2] for text in told] == ["The path leads outside of the workspace."] * 2
+    why = "The path leads outside of the workspace."
+    assert results(model.requests[-1]) == [f"../../secret.txt: {why}", f"/etc/passwd: {why}"]
 
 
 def test_strangers_are_kept_out_and_ada_can_run_it_over_http(examples: Served) -> None:
