@@ -65,6 +65,7 @@ async def test_a_result_is_promised_by_the_provider(path: str, model: str, carry
         outcome = await person.say(said, result=CITY)
         if stage.api is not None:
             assert stage.api.requests[0].body["output_config"]["format"]["type"] == "json_schema"
+            assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["look"]
             assert stage.api.count == {"valid": 1, "after tools": 2}.get(path, FOLLOW_UPS + 1)
     assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
 

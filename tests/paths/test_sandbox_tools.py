@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from flue_actors import define_agent_profile, isolated, local, virtual
+from flue_actors import ToolContext, define_agent_profile, isolated, local, tool, virtual
 from flue_actors.definition.attaching import content_id
+from flue_actors.errors import ToolError
 from tests.paths.pictures import PNG, blocks, text64
 from tests.paths.scripts import call, one_by_one
 from tests.paths.stage import staged
@@ -40,6 +41,13 @@ PATHS: dict[str, tuple[str, str]] = {
     "missing": (call("read", path="nowhere.txt"), "nowhere.txt"),
 }
 """What is said, and what is in the answer of the last tool, which the model repeats."""
+
+
+@tool
+async def spoil(ctx: ToolContext) -> str:
+    """Leave something behind and fail."""
+    await ctx.sandbox.write("left.txt", b"left behind")
+    raise ToolError("it broke")
 
 
 def sandbox(name: str, folder: Path) -> Any:
@@ -128,6 +136,20 @@ async def test_a_subagent_works_on_the_same_files_in_a_folder_of_its_own(
         )
         outcome = await person.say(said)
     assert "givenmade" in outcome.text
+
+
+async def test_what_a_failing_tool_left_is_there_after_idle_times_and_a_restart(
+    model: str, transport: str, tmp_path: Path
+) -> None:
+    async with staged(model, tmp_path, sandbox=sandbox("virtual", tmp_path), tools=[spoil]) as stage:
+        async with stage.open(transport) as person:
+            spoiled = await person.say(call("spoil"))
+            await stage.evict()
+        await stage.restart()
+        async with stage.open(transport) as person:
+            outcome = await person.say(call("read", path="left.txt"))
+    assert "it broke" in spoiled.text
+    assert "left behind" in outcome.text
 
 
 async def test_a_program_runs_a_command_that_the_model_is_told_of(model: str, tmp_path: Path, workspace: Path) -> None:
