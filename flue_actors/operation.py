@@ -187,7 +187,7 @@ class Operation:
         past, instance = self._past, self._instance
         self._budget = Budget(
             chosen.agent.limits,
-            turns=past.turns,
+            turns=past.turns + past.task_turns,
             usage=past.usage,
             tasks=past.tasks,
             before=await instance.used(chosen.agent.limits),
@@ -294,7 +294,10 @@ class Operation:
     async def _complete(self, ending: Ending, work: Work) -> None:
         """Settle ``completed`` together with the last reply, if it is not stored already, then show both."""
         record, reply = self._record, ending.reply
-        added = [record.add(ending.last, "model")] if reply is not None else []
+        told = reply is not None and isinstance(self._given, DetachedInput)
+        if told:  # what is reported must not be said anew in another attempt
+            await record.record(ending.last, "model")
+        added = [record.add(ending.last, "model")] if reply is not None and not told else []
         result = self._result(ending, work)
         await report(self._services, self._pending, self._given, result.text)
         body = record.settled_body(outcome="completed", stop_reason=ending.stop_reason, usage=result.usage)

@@ -21,6 +21,7 @@ from flue_actors.conversation.resumption import resumption
 from flue_actors.definition.profile import AgentProfile
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import Delegated, ToolAnswer
+from flue_actors.detached import conversation_of
 from flue_actors.emitting import TaskPlace
 from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import (
@@ -57,6 +58,7 @@ class TaskOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     usage: Usage | None = None
+    turns: int = 0
     error: TurnError | None = None
     left: LeftOpen | None = None
 
@@ -117,7 +119,7 @@ class Subagents:
         task = DetachedInput(
             path=(*place_of.path, given.agent),
             cwd=place_of.workspace.cwd_with(given.cwd) if place_of.workspace is not None else None,
-            reports_to=place.parent_session,
+            reports_to=conversation_of(writer.host.submission),
             task_id=place.task_id,
         )
         try:
@@ -178,8 +180,9 @@ class Task:
             task_id=place.task_id,
             parent=place.parent_session,
         )
-        parent.budget.count_below(add_usage(past.usage, past.tasks), turns=past.turns)
-        budget = Budget(agent.limits, turns=past.turns, usage=past.usage, tasks=past.tasks, parent=parent.budget)
+        turns = past.turns + past.task_turns
+        parent.budget.count_below(add_usage(past.usage, past.tasks), turns=turns)
+        budget = Budget(agent.limits, turns=turns, usage=past.usage, tasks=past.tasks, parent=parent.budget)
         workspace = None if parent.workspace is None else parent.workspace.rooted(self._given.cwd)
         system = SystemPrompt(services, session, stored=False)
         try:
@@ -209,12 +212,12 @@ class Task:
         except LeftOpen as left:
             return TaskOutcome(left=left)
         except TurnError as error:
-            return TaskOutcome(error=error, usage=budget.total)
+            return TaskOutcome(error=error, usage=budget.total, turns=budget.turns)
         except TimeoutError:
             if not limit.expired():
                 raise
-            return TaskOutcome(error=DeadlineExceededError(), usage=budget.total)
-        return TaskOutcome(text=text_of(last) or NO_TEXT, usage=budget.total)
+            return TaskOutcome(error=DeadlineExceededError(), usage=budget.total, turns=budget.turns)
+        return TaskOutcome(text=text_of(last) or NO_TEXT, usage=budget.total, turns=budget.turns)
 
     async def _answer(self, work: Work, writer: EntryWriter) -> AssistantMessage:
         session, past = writer.session, work.past
@@ -261,7 +264,7 @@ def _answer(place: TaskPlace, given: Delegated, outcome: TaskOutcome) -> ToolAns
     details = {"taskId": place.task_id, "session": place.session, "agent": given.agent}
     if given.cwd is not None:
         details["cwd"] = given.cwd
-    used = {} if outcome.usage is None else {"usage": msgspec.to_builtins(outcome.usage)}
+    used = {} if outcome.usage is None else {"usage": msgspec.to_builtins(outcome.usage), "turns": outcome.turns}
     if outcome.error is not None:
         text = f"The task failed: {outcome.error.message}"
         return ToolAnswer(text=text, details={**details, **used}, is_error=True)

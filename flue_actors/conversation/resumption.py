@@ -46,6 +46,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
         reminders: How often the model was told that its reply is not the result that was asked for.
         approvals: Rows of calls that need somebody's decision, by the call's id.
         tasks: What its tasks and compactions used.
+        task_turns: Model replies of its tasks.
         spent_ms: Work that is known to have been done on it.
     """
 
@@ -58,6 +59,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     reminders: int = 0
     approvals: dict[str, Approval] = {}
     tasks: Usage = ZERO
+    task_turns: int = 0
     spent_ms: int = 0
 
 
@@ -72,7 +74,8 @@ def resumption(
         spent_ms: What the row says.
         task_id: Read those of one of its tasks: ``entries`` are that session's.
     """
-    turns, usage, kept, last, replied, tasks, reminders = 0, ZERO, "", None, 0, ZERO, 0
+    turns, usage, kept, last, replied, reminders = 0, ZERO, "", None, 0, 0
+    tasks, task_turns = ZERO, 0
     rows = _of_session(journal, task_id)
     newest = entries[-1].seq if entries else 0
     for entry in entries:
@@ -89,6 +92,7 @@ def resumption(
                 replied = entry.seq
         elif isinstance(message, ToolResultMessage):
             tasks = add_usage(tasks, used_below(message))
+            task_turns += message.details.get("turns", 0) if _is_task(message) else 0
         elif isinstance(message, UserMessage):
             last = None  # a reminder stands behind the reply
             reminders += body is not None and body.source == "runtime"
@@ -108,6 +112,7 @@ def resumption(
         },
         reminders=reminders,
         tasks=tasks,
+        task_turns=task_turns,
         spent_ms=max([spent_ms, *[row.spent_ms for row in journal]]),
     )
 

@@ -13,7 +13,7 @@ import pytest
 from flue_actors import create_agent, define_agent_profile, tool
 from flue_actors.definition.fields import Durability
 from flue_actors.definition.limits import Limits
-from flue_actors.errors import AbortedError, StoreError, TokenLimitError
+from flue_actors.errors import AbortedError, StoreError, TokenLimitError, TurnLimitError
 from flue_actors.messages import ToolResultMessage, text_of
 from flue_actors.refs import LocalAgentRef
 from flue_actors.testing import FunctionModel
@@ -259,3 +259,22 @@ async def test_a_task_past_the_model_goes_on_after_a_restart() -> None:
         answer = await ref.wait(running.id)
         assert answer.text == "saw c | saw b"
         assert len([each for each in await shown(ref) if isinstance(each, ToolResultMessage)]) == 1
+
+
+@virtual_time
+async def test_turns_that_a_task_took_before_a_crash_count_behind_it() -> None:
+    asked: list[int] = []
+    for crash in (False, True):
+        agent, model = delegating(
+            {"go": (task("a"), call("look", "l", what="own")), "a": "quick"}, limits=Limits(turns=2)
+        )
+        async with machine(agent) as one:
+            ref = (await one.start()).ref("agent", "u1")
+            pending = await ref.submit("go")
+            await asyncio.sleep(1)
+            if crash:
+                ref = (await one.restart()).ref("agent", "u1")
+            with pytest.raises(TurnLimitError):
+                await ref.wait(pending.submission_id)
+            asked.append(len(model.requests))
+    assert asked == [2, 2]
