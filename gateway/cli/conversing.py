@@ -87,19 +87,24 @@ class _Loss:
 
 
 def typed_lines(greeting: str) -> Iterator[str]:
-    """The lines of standard input; at a terminal behind a greeting and prompts, with Python's line editor."""
+    """The lines of standard input; at a terminal behind a greeting and prompts, with Python's line editor.
+
+    There the next line can still be asked for when Ctrl-C broke off one.
+    """
     if not sys.stdin.isatty():
-        yield from (line.rstrip("\n") for line in sys.stdin)
-        return
+        return (line.rstrip("\n") for line in sys.stdin)
     with suppress(ImportError):
         import_module("readline")  # once imported, input() has a history and cursor keys
     click.secho(greeting, fg="bright_black", err=True)
-    while True:
-        try:
-            yield input("> ")
-        except EOFError:
-            click.echo()
-            return
-        except FlueError:  # the conversation ended
-            click.echo()
-            raise
+    return iter(_typed_line, None)
+
+
+def _typed_line() -> str | None:
+    try:
+        return input("> ")
+    except EOFError:
+        click.echo()
+        return None
+    except FlueError:  # the conversation ended
+        click.echo()
+        raise

@@ -1,15 +1,22 @@
 """Approvals, attachments and tasks in `flue-actors connect`, against a real server and without one."""
 
+import asyncio
+import io
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from flue_actors.definition.attaching import File, Image
-from flue_actors.errors import InvalidRequestError
+from flue_actors.errors import AbortedError, InvalidRequestError, UnavailableError
+from flue_actors.events import ApprovalRequested, Event
+from flue_actors.gateway.cli.chat import Question
+from flue_actors.gateway.cli.conversing import converse, typed_lines
 from flue_actors.gateway.cli.deciding import decision_in
 from flue_actors.gateway.cli.enclosing import read_file
+from flue_actors.gateway.cli.screen import Screen
 from tests.cli.test_interrupting import chatting
 from tests.support.served import Served, flue_actors, served
 
@@ -110,6 +117,58 @@ def test_what_waits_since_an_earlier_chat_is_asked_about_first(project: Path, se
         said = chat.process.stderr.read()
     assert '[send {"to":"a@x"} needs your approval: y or n?]' in said
     assert settled
+
+
+class Asking:
+    """A chat whose every message calls a tool that waits for a decision."""
+
+    def __init__(self) -> None:
+        self.decided: list[str] = []
+        self._aborted = asyncio.Event()
+
+    async def ask(self, message: str, enclosed: Sequence[Image | File] = ()) -> AsyncIterator[Event]:
+        yield ApprovalRequested(approval_id=message, tool_name="send", tool_call_id="c", args={}, expires_at="")
+        await self._aborted.wait()
+        self._aborted.clear()
+        raise AbortedError
+
+    async def questions(self) -> list[Question]:
+        return []
+
+    async def decide(self, id: str, decision: str, reason: str | None = None) -> None:
+        self.decided.append(f"{id} {decision}")
+        self._aborted.set()
+
+    async def abort(self) -> None:
+        self._aborted.set()
+
+    async def lost(self) -> UnavailableError:
+        return await asyncio.get_running_loop().create_future()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_ctrl_c_at_a_question_aborts_the_message_and_the_chat_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys: list[str | type[BaseException]] = ["first", KeyboardInterrupt, "second", "y", EOFError]
+
+    def typed(prompt: str) -> str:
+        key = keys.pop(0)
+        if isinstance(key, str):
+            return key
+        raise key
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", typed)
+    chat = Asking()
+    assert converse(nullcontext(chat), typed_lines("Hello."), Screen(thinking=False))
+    assert (keys, chat.decided) == ([], ["second approve"])
+    said = capsys.readouterr().err
+    assert (said.count("needs your approval"), said.count("The work was aborted.")) == (2, 2)
 
 
 def test_files_go_with_the_next_message_and_no_other(connect: Connect, project: Path) -> None:
