@@ -43,7 +43,7 @@ async def run_direct(work: Work, given: Input, again: Sequence[ToolCall]) -> End
         StoreError: A write was refused.
     """
     if isinstance(given, CompactInput):
-        done = await work.history.compact("manual", given.instructions)
+        done = work.past.compacted or await work.history.compact("manual", given.instructions)
         return Ending(last=_reply(work, ()), text="", data={"compacted": done})
     writer = work.place.writer
     if not again:

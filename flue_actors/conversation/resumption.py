@@ -47,6 +47,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
         approvals: Rows of calls that need somebody's decision, by the call's id.
         tasks: What its tasks and compactions used.
         task_turns: Model replies of its tasks.
+        compacted: Older messages were summarised.
         spent_ms: Work that is known to have been done on it.
     """
 
@@ -60,6 +61,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     approvals: dict[str, Approval] = {}
     tasks: Usage = ZERO
     task_turns: int = 0
+    compacted: bool = False
     spent_ms: int = 0
 
 
@@ -113,6 +115,7 @@ def resumption(
         reminders=reminders,
         tasks=tasks,
         task_turns=task_turns,
+        compacted=any(entry.kind == "compaction" for entry in entries),
         spent_ms=max([spent_ms, *[row.spent_ms for row in journal]]),
     )
 

@@ -315,3 +315,29 @@ async def test_summaries_count_for_the_instances_whole_life() -> None:
         ref = await start(one, model, agent=agent(limits=Limits(total_tokens=used + 77 * len(model.summaries))))
         with pytest.raises(InstanceLimitError):
             await ref.prompt("one more")
+
+
+@virtual_time
+async def test_a_crash_around_a_summary_that_was_asked_for_leaves_one() -> None:
+    def short() -> Any:
+        return agent(compaction=Compaction(automatic=False, keep_recent_tokens=100))
+
+    async def talk(ref: Any) -> bool:
+        for number in range(3):
+            await ref.prompt(f"{number} {LONG}", idempotency_key=f"k{number}")
+        return await ref.compact(idempotency_key="c")
+
+    async with machine(short()) as one:
+        assert await talk(await start(one, Model()))
+        assert one.process is not None
+        commits = one.process.commits
+    for number in range(1, commits + 1):
+        async with machine(short()) as one:
+            model = Model()
+            talking = asyncio.ensure_future(talk(await start(one, model, dies_after=number)))
+            await asyncio.wait([talking], timeout=100)
+            talking.cancel()
+            ref = (await one.restart(models={NAME: model})).ref("agent", "u1")
+            assert await talk(ref), number
+            assert (await kinds_stored(one.store)).count("compaction") == 1
+            await whole(one)
