@@ -39,6 +39,9 @@ class Approvals:
         self._release = release
         self._waiting: set[Pending] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._one_by_one = (
+            asyncio.Lock()
+        )  # of two decisions the first counts: each is written before the next is looked at
 
     def wait(self, pending: Pending) -> None:
         """It is suspended: its calls are denied when nobody decides in time."""
@@ -77,10 +80,22 @@ class Approvals:
         """
         found = [each for each in await self._known(key) if each[2].id == approval_id]
         if not found:
-            raise ApprovalNotFoundError
-        pending, row, approval = found[0]
+            self._decided_before(key, approval_id, verdict)
+            return
+        pending, row, _ = found[0]
         decision = Decision(verdict=verdict, at=self._services.clock.now_ms(), by=by, reason=reason)
-        await self._record(pending, row, approval, decision)
+        async with self._one_by_one:
+            await self._record(pending, row, decision)
+
+    def _decided_before(self, key: AgentKey, approval_id: str, verdict: Verdict) -> None:
+        """Raises unless this was decided so, and the call has begun since."""
+        live = self._instances.get(key)
+        decided = [each.decided.get(approval_id) for each in live.unsettled.values()] if live is not None else []
+        before = next((each for each in decided if each is not None), None)
+        if before is None:
+            raise ApprovalNotFoundError
+        if before != verdict:
+            raise ApprovalDecidedError(meta={"verdict": before})
 
     async def _known(self, key: AgentKey) -> list[tuple[Pending, str, Approval]]:
         """Every call of the instance that asked for a decision, with its row's name, oldest first."""
@@ -99,9 +114,11 @@ class Approvals:
             rows = await patiently(self._services.store.journal, pending.submission_id)
             pending.approvals.update(waiting_calls(rows))
 
-    async def _record(self, pending: Pending, row: str, approval: Approval, decision: Decision) -> None:
+    async def _record(self, pending: Pending, row: str, decision: Decision) -> None:
         while True:
-            approval = pending.approvals.get(row, approval)
+            approval = pending.approvals.get(row)
+            if approval is None:
+                raise ApprovalNotFoundError  # it began meanwhile
             if approval.decision is not None:
                 if approval.decision.verdict != decision.verdict:
                     raise ApprovalDecidedError(meta={"verdict": approval.decision.verdict})
@@ -121,6 +138,7 @@ class Approvals:
             break
         if row in pending.approvals:
             pending.approvals[row] = decided
+        pending.decided[approval.id] = decision.verdict
         self._show(pending, decided, decision)
         if pending.suspended and pending.is_decided:  # it may have been suspended while this was written
             self._waiting.discard(pending)
@@ -174,7 +192,8 @@ class Approvals:
             if approval.decision is None and approval.expires_at <= now:
                 denied = Decision(verdict="denied", at=now, expired=True)
                 with suppress(ApprovalDecidedError, ApprovalNotFoundError):
-                    await self._record(pending, row, approval, denied)
+                    async with self._one_by_one:
+                        await self._record(pending, row, denied)
         if pending.suspended and pending.is_decided:  # by a process that died before it could go on
             self._waiting.discard(pending)
             self._release(pending)

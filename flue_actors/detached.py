@@ -4,9 +4,10 @@ import msgspec
 
 from flue_actors.definition.resolving import ResolvedAgent, resolve_subagent
 from flue_actors.errors import CallerError, SubagentNotFoundError, UnavailableError
-from flue_actors.inputs import DetachedInput, DispatchInput, Input
+from flue_actors.inputs import DetachedInput, DispatchInput, Input, decode_input
 from flue_actors.reopening import patiently
 from flue_actors.services import Services
+from flue_actors.storage import Submission
 from flue_actors.submissions import Pending
 
 
@@ -22,6 +23,12 @@ def subagent_at(agent: ResolvedAgent, given: DetachedInput) -> ResolvedAgent:
             raise SubagentNotFoundError(meta={"subagents": [each.name for each in agent.subagents]})
         agent = resolve_subagent(profile, agent)
     return agent if given.cwd is None else msgspec.structs.replace(agent, cwd=given.cwd)
+
+
+def conversation_of(submission: Submission) -> str:
+    """The session that hears of what this input gives away: a task's own takes no messages, so it is the agent's."""
+    given = decode_input(submission.payload)
+    return given.reports_to if isinstance(given, DetachedInput) else submission.session
 
 
 async def report(services: Services, pending: Pending, given: Input, text: str, *, is_error: bool = False) -> None:

@@ -104,6 +104,13 @@ def check_session_name(value: str) -> str:
     return _check_text(value, "session")
 
 
+def is_below(session: str, root: str) -> bool:
+    """True when a session is this one, or that of one of its tasks: ``task:<parent>:<id>``."""
+    while session != root and session.startswith(TASK_PREFIX):
+        session = session.removeprefix(TASK_PREFIX).rpartition(":")[0]
+    return session == root
+
+
 def _check_text(value: str, what: str) -> str:
     if not value.strip():
         raise InvalidRequestError(f"The {what} is blank.", details=f"It has 1 to {MAX_ID_BYTES} bytes of UTF-8.")

@@ -253,7 +253,7 @@ class Operation:
         record, now = self._record, self._now()
         calls = self._session.transcript.unanswered()
         again = work.tools.resumable(calls)
-        left = [record.add(work.tools.runner.lost(call), "tool") for call in calls if call not in again]
+        left = [record.add(work.tools.lost(call), "tool") for call in calls if call not in again]
         if not calls:
             left.extend(work.loop.piece())
         waited = bool(self._pending.approvals)

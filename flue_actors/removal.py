@@ -45,7 +45,7 @@ class Removal:
             self._admission.reopen(key)
 
     async def _abort(self, key: AgentKey, session: str | None) -> None:
-        while (live := self._instances.get(key)) is not None and (left := live.of(session)):
+        while (live := self._instances.get(key)) is not None and (left := live.below(session)):
             await self._delivery.abort(left, "erased")
             if self._services.stopping():
                 raise DrainingError

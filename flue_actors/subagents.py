@@ -230,7 +230,7 @@ class Task:
         again = work.tools.resumable(calls)
         for call in calls:
             if call not in again:
-                await writer.record(work.tools.runner.lost(call), "tool")
+                await writer.record(work.tools.lost(call), "tool")
         ending = await work.loop.run(work.agent, again) if past.finished is None else None
         if ending is None:
             assert past.finished is not None

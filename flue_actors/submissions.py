@@ -8,13 +8,13 @@ import asyncio
 from typing import Any
 
 from flue_actors.clock import iso
-from flue_actors.conversation.approval import Approval
+from flue_actors.conversation.approval import Approval, Verdict
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.results import ResultShape
 from flue_actors.definition.tools import Tool
 from flue_actors.errors import FlueError, SubmissionNotFoundError
 from flue_actors.events import PromptResult
-from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.ids import TASK_PREFIX, AgentKey, is_below
 from flue_actors.observing import Feed, Feeds, Subscription, watched
 from flue_actors.session import Session
 from flue_actors.storage import Submission
@@ -34,6 +34,7 @@ class Pending:
         host: The one whose turn it joined, and is settled with.
         settled: Its outcome is known here.
         approvals: Its calls that need somebody's decision, by their rows' names in the journal.
+        decided: What was decided on its calls in this process, by their approvals' ids.
         suspended: It is not worked on until those are decided.
         due: It was suspended, and is handed to its actor again.
         held: The suspended input before it, because of which its actor left it alone.
@@ -49,6 +50,7 @@ class Pending:
         "abort",
         "approvals",
         "arrived_at",
+        "decided",
         "due",
         "first",
         "held",
@@ -87,6 +89,7 @@ class Pending:
         self.held: Pending | None = None
         self.posted = 0
         self.approvals: dict[str, Approval] = {}
+        self.decided: dict[str, Verdict] = {}
         self.tools: tuple[Tool, ...] = ()
         self.shape: ResultShape[Any] | None = None
         self._subscription = instance.feed.subscribe(submission.id) if watch else None
@@ -339,6 +342,10 @@ class LiveInstance:
     def of(self, session: str | None) -> "list[Pending]":
         """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""
         return [each for each in self.unsettled.values() if session is None or each.submission.session == session]
+
+    def below(self, session: str | None) -> "list[Pending]":
+        """`of`, with the detached tasks that were given away there."""
+        return [each for each in self.of(None) if session is None or is_below(each.submission.session, session)]
 
 
 class LiveInstances:
