@@ -39,7 +39,9 @@ class InstanceState:
     async def values(self) -> dict[str, bytes]:
         """Everything, as JSON by name. Not to be changed. Raises StoreError."""
         if self._values is None:
-            self._values = await self._store.kv(self._key, "state")
+            stored = await self._store.kv(self._key, "state")
+            if self._values is None:  # else a call beside this one has read it, and maybe written since
+                self._values = stored
         return self._values
 
     def forget(self) -> None:
