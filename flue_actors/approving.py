@@ -43,6 +43,10 @@ class Approvals:
         approval = self._known.get(call.id)
         return approval is not None and approval.arguments_hash == arguments_hash(call) and not approval.begun
 
+    def decision_on(self, call: ToolCall) -> Decision | None:
+        """What an earlier attempt was told of this call."""
+        return decided(self._known.get(call.id), call, arguments_hash(call))
+
     async def approve(self, call: ToolCall, hashed: str) -> Decision:
         """What was decided on this call, with these arguments.
 

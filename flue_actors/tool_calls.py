@@ -197,8 +197,7 @@ class ToolRunner:
             result, together = await self._run(call, tool, bound)
         else:
             result, together = self._error(call, denial(decision)), ()
-        details = {**result.details, "approval": msgspec.to_builtins(decision)}  # history tells who decided
-        return msgspec.structs.replace(result, details=details), together
+        return with_decision(result, decision), together
 
     async def _decision(self, call: ToolCall, tool: Tool, bound: dict[str, Any]) -> Decision | None:
         """What was decided on the call; None: it needs no decision. Raises LeftOpen."""
@@ -316,6 +315,12 @@ class ToolRunner:
 
     def _error(self, call: ToolCall, text: str) -> ToolResultMessage:
         return error_result(call, shown_text(text), self._services.clock.now_ms())
+
+
+def with_decision(result: ToolResultMessage, decision: Decision) -> ToolResultMessage:
+    """The result as the history keeps it: it tells who decided."""
+    details = {**result.details, "approval": msgspec.to_builtins(decision)}
+    return msgspec.structs.replace(result, details=details)
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from flue_actors.conversation.resumption import Resumption
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import TOOL_TEXT_LIMIT, Delegated, Tool, ToolAnswer
 from flue_actors.errors import ConfigError
-from flue_actors.messages import ToolCall
+from flue_actors.messages import ToolCall, ToolResultMessage
 from flue_actors.model_call import ModelCall
 from flue_actors.models.registry import ResolvedModel
 from flue_actors.result_asking import ResultAsking
 from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import Steps, ToolRunner, ToolSurroundings
+from flue_actors.tool_calls import Steps, ToolRunner, ToolSurroundings, with_decision
 from flue_actors.turn_loop import TurnLoop
 from flue_actors.work_place import WorkPlace
 
@@ -113,6 +113,11 @@ class Toolbox:
             return []
         may = self.runner.reruns(calls)
         return [call for call in calls if call in may or self.approvals.holds_back(call)]
+
+    def lost(self, call: ToolCall) -> ToolResultMessage:
+        """The result of a call whose outcome is not known, and may not run again."""
+        result, decision = self.runner.lost(call), self.approvals.decision_on(call)
+        return result if decision is None else with_decision(result, decision)
 
     def _make(self) -> ToolRunner:
         place, agent, settings = self._place, self._agent, self._place.services.settings

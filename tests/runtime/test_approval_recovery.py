@@ -13,12 +13,13 @@ from flue_actors import Principal, create_agent, define_agent_profile, tool
 from flue_actors.definition.fields import Durability
 from flue_actors.errors import AbortedError, ApprovalNotFoundError, FlueError
 from flue_actors.memory import memory_store
+from flue_actors.messages import ToolResultMessage
 from flue_actors.refs import LocalAgentRef
 from flue_actors.storage import Store
 from flue_actors.store.sqlite_store import sqlite
 from flue_actors.testing import FunctionModel, VirtualClock
 from tests.faults.validity import history_problems
-from tests.runtime.machine import U1, Machine, machine, texts
+from tests.runtime.machine import U1, Machine, machine, shown, texts
 from tests.runtime.models import InThreads, by_message, call, each_in_turn, once, until_asked
 from tests.runtime.support import virtual_time
 
@@ -125,12 +126,14 @@ async def test_a_decision_is_kept_when_the_process_ends_right_behind_it(store: S
 async def test_an_approved_call_that_began_does_not_run_again(store: Store) -> None:
     async with at(store, agent(once(call("pay", amount=5)))) as one:
         ref, id = await asked(one)
-        await ref.decide("c1", "approved")
+        await ref.decide("c1", "approved", principal=Principal("ada"))
         await asyncio.sleep(1)
         assert PAID == [5]
         ref = (await one.restart()).ref("agent", "u1")
         assert "unknown" in (await ref.wait(id)).text
         assert PAID == [5]
+        (result,) = [each for each in await shown(ref) if isinstance(each, ToolResultMessage)]
+        assert result.details["approval"]["by"] == "ada"
 
 
 @virtual_time

@@ -355,7 +355,22 @@ async def test_the_same_decision_twice_is_fine_and_another_one_is_refused() -> N
         with pytest.raises(ApprovalDecidedError):
             await ref.decide("a", "denied")
         await ref.decide("b", "approved")
+        await ref.decide("b", "approved")
         assert (await pending.result()).text == "paid 1 | paid 2"
+
+
+@virtual_time
+async def test_a_decision_that_is_sent_again_while_the_call_runs_is_fine() -> None:
+    async with machine(agent(each_in_turn(call("pay", amount=5), call("nap", "n")))) as one:
+        ref, pending = await asked(one)
+        await ref.decide("c1", "approved")
+        await asyncio.sleep(1)
+        await ref.decide("c1", "approved")
+        with pytest.raises(ApprovalDecidedError):
+            await ref.decide("c1", "denied")
+        assert (await pending.result()).text == "paid 5 | rested"
+        with pytest.raises(ApprovalNotFoundError):
+            await ref.decide("c1", "approved")
 
 
 @virtual_time
