@@ -109,7 +109,11 @@ async def test_what_a_call_that_was_cut_off_wrote_is_dropped(store: Store) -> No
 
 @virtual_time
 async def test_calls_side_by_side_do_not_see_each_other_and_both_are_kept(store: Store) -> None:
-    both = (call("put", "1", name="a", value=1, seconds=1), call("put", "2", name="b", value=2), call("get", "3"))
+    both = (
+        call("put", "1", name="a", value=1, seconds=1),
+        call("put", "2", name="b", value=2, seconds=0.5),
+        call("get", "3"),
+    )
     model = FunctionModel(by_message(go=both, get=call("get")))
     async with at(store, agent(model)) as one:
         ref = (await one.start()).ref("agent", "u1")
