@@ -145,11 +145,11 @@ class AgentActor(Actor):
             logger.warning("the sandbox of %s stays open: it cannot be stored now (%s)", self._key, error.type)
 
     async def _suspended_before(self, message: Pending) -> Pending | None:
-        """The input that waits for somebody's decision, and this one for it."""
+        """The input that waits for somebody's decision, or is to be taken up again, and this one for it."""
         session, instance = message.submission.session, message.instance
         found = instance.suspended_in(session, by_session=self._lanes)
         if found in (None, message):
-            return None
+            return None if found is message else instance.posted_before(message, by_session=self._lanes)
         if not self._lanes:  # as far as is known: it may just have come into memory
             with suppress(FlueError):
                 self._adopt(await self._host.resolve(message, self._own().state))

@@ -339,6 +339,15 @@ class LiveInstance:
         lane = self.lane(session, by_session=by_session)
         return next((each for each in lane if (each.suspended or each.due) and each.submission.host is None), None)
 
+    def posted_before(self, pending: "Pending", *, by_session: bool) -> "Pending | None":
+        """One of its lane that was accepted before it and comes to the actor behind it: it had been left alone."""
+        for each in self.lane(pending.submission.session, by_session=by_session):
+            if each is pending:
+                return None
+            if each.posted and not each.started_at and each.host is None:
+                return each
+        return None
+
     def of(self, session: str | None) -> "list[Pending]":
         """The inputs under way in one session, or (None) in all of them, in the order of acceptance."""
         return [each for each in self.unsettled.values() if session is None or each.submission.session == session]

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from flue_actors.agent_ref import IfBusy
+from flue_actors.conversation.approval import Verdict
 
 INSTANCES: Final = 3
 POLICIES: Final[tuple[IfBusy, ...]] = ("queue", "reject", "interrupt", "steer", "merge", "supersede")
@@ -55,6 +56,14 @@ class Erase(msgspec.Struct, frozen=True, kw_only=True):
     session: int | None = None
 
 
+class Decide(msgspec.Struct, frozen=True, kw_only=True):
+    """A client looks at what waits for a decision, and decides on one; ``torn``: another one the other way, at once."""
+
+    instance: int
+    verdict: Verdict
+    torn: bool = False
+
+
 class Follow(msgspec.Struct, frozen=True, kw_only=True):
     """A client follows a session's events from its beginning on, over every restart."""
 
@@ -87,7 +96,7 @@ class Stop(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Action = Send | Abort | Look | Erase | Follow | Pause | Full | Crash | Stop
+Action = Send | Abort | Look | Erase | Decide | Follow | Pause | Full | Crash | Stop
 OPERATIONS: Final = (Send, Abort, Look, Erase)
 
 
@@ -103,6 +112,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         passivate_after, max_active, max_queued, model_concurrency: As in `Settings`.
         watched: Somebody observes every event.
         debounce: As in `AgentConfig`.
+        tasks: Chance that a call gives a task to a subagent.
+        detached: Chance that such a task is detached.
+        approvals: Chance that a call needs somebody's decision.
+        undecided: In the end nobody decides: what waits expires.
+        counts: Chance that a call writes the instance's state.
     """
 
     seed: int
@@ -118,6 +132,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     model_concurrency: int = 512
     watched: bool = False
     debounce: float | None = None
+    tasks: float = 0.0
+    detached: float = 0.0
+    approvals: float = 0.0
+    undecided: bool = False
+    counts: float = 0.0
 
     @property
     def joins(self) -> bool:
@@ -142,6 +161,7 @@ def make_plan(seed: int, *, operations: int = 20) -> Plan:
         left -= 1
         if rng.random() < 0.6:
             actions.append(Pause(rng.choice((0.0, 0.002, 0.05, 0.5, 2.0, 6.0))))
+    more = _features(seed, actions)
     return Plan(
         seed=seed,
         actions=tuple(actions),
@@ -156,7 +176,29 @@ def make_plan(seed: int, *, operations: int = 20) -> Plan:
         model_concurrency=rng.choice((512, 512, 1)),
         watched=rng.random() < 0.3,
         debounce=rng.choice((None, None, None, 0.5)),
+        **more,
     )
+
+
+def _features(seed: int, actions: list[Action]) -> dict[str, Any]:
+    """What else some seeds have, beside the plan they would have without it; decisions are put among the actions."""
+    rng = random.Random(seed ^ 0xFEA7)
+    if rng.random() < 0.4:
+        return {}
+    tasks, approvals = rng.choice((0.0, 0.3, 0.6)), rng.choice((0.0, 0.0, 0.3, 0.6))
+    for _ in range(rng.choice((3, 6, 12)) if approvals else 0):
+        verdict: Verdict = rng.choice(("approved", "approved", "denied"))
+        decide = Decide(instance=rng.choice((0, 0, 0, 1, 1, 2)), verdict=verdict, torn=rng.random() < 0.2)
+        breaks = [place for place, each in enumerate(actions, 1) if isinstance(each, Crash | Stop)]
+        near = bool(breaks) and rng.random() < 0.3
+        actions.insert(rng.choice(breaks) if near else rng.randrange(len(actions) // 4, len(actions) + 1), decide)
+    return {
+        "tasks": tasks,
+        "detached": rng.choice((0.0, 0.3, 0.6)) if tasks else 0.0,
+        "approvals": approvals,
+        "undecided": rng.random() < 0.3,
+        "counts": rng.choice((0.0, 0.3)),
+    }
 
 
 def _operation(rng: random.Random, policies: tuple[IfBusy, ...]) -> Action:

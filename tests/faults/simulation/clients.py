@@ -6,7 +6,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from flue_actors.conversation.approval import Verdict
 from flue_actors.errors import (
+    ApprovalDecidedError,
+    ApprovalNotFoundError,
     DrainingError,
     FlueError,
     InterruptedTurnError,
@@ -20,12 +23,12 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.events import ErrorEvent, Operation, PromptResult, PublicError
-from flue_actors.ids import AgentKey
-from flue_actors.inputs import DispatchInput, decode_input
+from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.inputs import DetachedInput, DispatchInput, decode_input
 from flue_actors.refs import LocalAgentRef, LocalSessionRef
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Submission
-from tests.faults.simulation.actions import INSTANCES, Abort, Erase, Look, Send
+from tests.faults.simulation.actions import INSTANCES, Abort, Decide, Erase, Look, Send
 from tests.faults.simulation.reference import Reference, Row
 
 KEYS: Final = tuple([AgentKey("agent", f"i{number}") for number in range(INSTANCES)])
@@ -53,6 +56,10 @@ class Around(Protocol):
 
     def note(self, line: str) -> None:
         """A line for the trace."""
+        ...
+
+    async def urge(self) -> None:
+        """Whoever has to decide something does, or their time is over."""
         ...
 
     def runs(self, life: Any) -> bool:
@@ -113,6 +120,8 @@ class Clients:
     def admitted(self, submission: Submission) -> None:
         """An input is on the disk."""
         given = decode_input(submission.payload)
+        if isinstance(given, DetachedInput) or (isinstance(given, DispatchInput) and "number" not in given.input):
+            return  # of the system's own
         number = given.input["number"] if isinstance(given, DispatchInput) else int(given.message.split()[1])
         self._clients[number].admitted.append(submission.id)
 
@@ -246,6 +255,7 @@ class Clients:
             work = ref.abort()
         self._wishes.append(scope)
         meant = [row for row in self._world.reference.open.values() if _is_in(row, scope) and not row.unsure]
+        meant = [row for row in meant if scope[1] in (None, row.session)]  # a session's tasks are not in it
         if not await self._perform(life, work):
             return
         for row in meant:
@@ -273,7 +283,34 @@ class Clients:
         sessions = SESSIONS if action.session is None else (SESSIONS[action.session],)
         self._erased.update([(key, session) for session in sessions])
         self._wishes += [(key, session, None) for session in sessions]
+        self._world.reference.removing.add(key)
         await self._perform(life, ref.erase() if action.session is None else ref.session(sessions[0]).delete())
+
+    async def decide(self, action: Decide) -> None:
+        """Decide on one of the calls that wait, if there is one."""
+        life = self._world.process()
+        key = KEYS[action.instance]
+        await self._decide(life, key, action.verdict, most=1)
+        if action.torn:
+            await self._decide(life, key, "denied" if action.verdict == "approved" else "approved", most=1)
+
+    async def decide_on_everything(self) -> None:
+        """Whoever has to decide comes, and does."""
+        life = self._world.process()
+        for key in KEYS:
+            await self._decide(life, key, "approved" if len(self._clients) % 2 else "denied", most=100)
+
+    async def _decide(self, life: Process, key: AgentKey, verdict: Verdict, *, most: int) -> None:
+        ref = life.runtime.ref(key.agent, key.id)
+
+        async def decide() -> None:
+            for each in (await ref.approvals())[:most]:
+                self._world.note(f"somebody decides: {each.id} is {verdict}")
+                await ref.decide(each.id, verdict)
+                if self._world.runs(life) and each.submission_id not in self._world.reference.erased:
+                    self._world.reference.decisions.acknowledged(each.id, verdict)
+
+        await self._perform(life, decide())
 
     async def _perform(self, life: Process, work: Coroutine[Any, Any, Any]) -> bool:
         """Do it; true when it was done."""
@@ -282,7 +319,7 @@ class Clients:
             return True
         except (StoreError, DrainingError, NotStartedError, OverloadedError) as error:
             self._world.note(f"refused: {error!r}")
-        except (SubmissionNotFoundError, SessionNotFoundError) as error:
+        except (ApprovalDecidedError, ApprovalNotFoundError, SubmissionNotFoundError, SessionNotFoundError) as error:
             self._world.note(f"gone: {error!r}")
         except Exception as error:
             self._blame(life, f"a client at {work.__qualname__}: {error!r}")
@@ -299,6 +336,7 @@ class Clients:
             if loop.time() > end:
                 break
             await asyncio.sleep(2.0)
+            await self._world.urge()
 
     def finish(self) -> None:
         """Compare what everybody knows with what is stored."""
@@ -331,7 +369,12 @@ class Clients:
 
 def _is_in(row: Row, scope: tuple[AgentKey, str | None, str | None]) -> bool:
     key, session, submission_id = scope
-    return row.key == key and session in (None, row.session) and submission_id in (None, row.id)
+    return row.key == key and (session is None or _is_of(row, session)) and submission_id in (None, row.id)
+
+
+def _is_of(row: Row, session: str) -> bool:
+    """It is in this session, or a task of it."""
+    return row.session == session or f"{TASK_PREFIX}{session}:" in row.session
 
 
 def _outcome(row: Row) -> tuple[str, str] | str:

@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final, Protocol
 
 from flue_actors.errors import ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.ids import TASK_PREFIX
 from flue_actors.messages import AssistantContent, AssistantMessage, TextContent, ToolCall, Usage, tool_calls_of
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
+from tests.faults.simulation.actions import Plan
 from tests.faults.simulation.reference import Reference, words
-from tests.faults.simulation.tools import BEHAVIOURS, CALM
+from tests.faults.simulation.tools import APPROVED, BEHAVIOURS, CALM, SUBAGENTS
 
 ROUNDS: Final = 4
 TOOLS: Final = ("work", "work", "look", "build", "nothing")
@@ -19,6 +21,7 @@ FAULTS: Final = ("error", "error", "half", "half", "fatal", "refuse", "stall", "
 class Asked(Protocol):
     """What the model needs of the world."""
 
+    plan: Plan
     rng: random.Random
     reference: Reference
     calm: bool
@@ -83,10 +86,26 @@ class SimulatedModel:
         how = CALM if self._world.calm else BEHAVIOURS
         return tuple(
             [
-                ToolCall(id=f"c{number}.{place}", name=rng.choice(TOOLS), arguments={"how": rng.choice(how)})
+                self._call(request, f"c{number}.{place}", rng.choice(TOOLS), rng.choice(how))
                 for place in range(rng.choice((1, 1, 2, 3)))
             ]
         )
+
+    def _call(self, request: ModelRequest, call_id: str, name: str, how: str) -> ToolCall:
+        """Some are of a kind that only some plans have; where a plan has none, the seed's choices are as without."""
+        plan, rng = self._world.plan, self._world.rng
+        roll = rng.random() if plan.tasks or plan.approvals or plan.counts else 1.0
+        depth = request.affinity.count(TASK_PREFIX)
+        if roll < plan.tasks and depth < len(SUBAGENTS):
+            arguments: dict[str, Any] = {"agent": SUBAGENTS[depth], "prompt": f"task {call_id}"}
+            if plan.detached and not self._world.calm and rng.random() < plan.detached:
+                arguments["detached"] = True
+            return ToolCall(id=call_id, name="task", arguments=arguments)
+        if plan.tasks <= roll < plan.tasks + plan.approvals:
+            name = rng.choice(APPROVED)
+        elif plan.tasks + plan.approvals <= roll < plan.tasks + plan.approvals + plan.counts:
+            name = "count"
+        return ToolCall(id=call_id, name=name, arguments={"how": how})
 
 
 def _rounds(request: ModelRequest) -> int:

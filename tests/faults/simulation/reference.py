@@ -5,20 +5,23 @@ broken), and knows in the end what every accepted input came to. Whatever is wro
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from flue_actors.conversation.entries import is_message, read_message, read_resumed
 from flue_actors.events import TERMINAL, Event, PromptResult
-from flue_actors.ids import AgentKey
-from flue_actors.messages import AssistantMessage, ToolResultMessage, text_of, tool_calls_of
+from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, text_of, tool_calls_of
 from flue_actors.storage import (
     Admit,
     Append,
     Claim,
+    Decide,
     Entry,
     Erase,
     Op,
@@ -26,8 +29,12 @@ from flue_actors.storage import (
     Requeue,
     Settle,
     Submission,
+    Suspend,
     WriteJournal,
 )
+from tests.faults.simulation.children import Children, Work, asked_behind
+from tests.faults.simulation.decisions import Decisions
+from tests.faults.simulation.states import States
 from tests.faults.validity import history_problems
 
 Place = tuple[AgentKey, str]
@@ -62,7 +69,7 @@ class Row:
         self.abort_life = 0
         self.inputs = 0  # entries that hold its input
         self.outcomes = 0  # entries that tell its outcome
-        self.final: AssistantMessage | None = None  # a whole last reply that is stored
+        self.work = Work()
         self.kept = ""  # text of the reply in progress that interruptions left
         self.journal: list[WriteJournal] = []
         self.unsure = False  # it was reported as not accepted, and nobody knows better
@@ -73,11 +80,20 @@ class Row:
     def place(self) -> Place:
         return (self.key, self.session)
 
+    @property
+    def final(self) -> AssistantMessage | None:
+        return self.work.final
+
+    @property
+    def is_task(self) -> bool:
+        return self.session.startswith(TASK_PREFIX)
+
 
 class Reference:
-    """See the module. ``lanes``: sessions of an instance run side by side. ``life`` counts processes, from 1."""
+    """See the module. ``lanes``: sessions of an instance run side by side. ``crowded``: little may wait. ``life`` counts processes, from 1."""
 
-    def __init__(self, *, lanes: bool, attempts: int) -> None:
+    def __init__(self, *, lanes: bool, attempts: int, crowded: bool = False) -> None:
+        self.crowded = crowded
         self.lanes = lanes
         self.attempts = attempts
         self.life = 0
@@ -85,6 +101,7 @@ class Reference:
         self.rows: dict[str, Row] = {}
         self.open: dict[str, Row] = {}  # those without an outcome, in order of acceptance
         self.erased: set[str] = set()
+        self.removing: set[AgentKey] = set()  # instances of which somebody wanted something removed
         self.gone: set[Place] = set()  # sessions that were removed at least once
         self.entries: dict[Place, list[Entry]] = {}
         self.keys: dict[tuple[Place, str], str] = {}
@@ -97,6 +114,11 @@ class Reference:
         self.left_behind: set[str] = set()  # whose tools ignore that they are cancelled
         self.refusals = 0  # commits that failed
         self.misreports = 0  # those of them that are there all the same
+        self.runs: Counter[str] = Counter()  # of each call
+        self.children = Children(self.blame)
+        self.decisions = Decisions(self.blame, self.calls)
+        self.states = States(self.blame, lambda call_id: self.calls.get(call_id) in self.open)
+        self._ending = False  # this commit tells an outcome
         self.note: Callable[[str], None] = lambda _: None
         self._seq = 0
         self._offsets: dict[Place, tuple[int, int]] = {}  # of the last event of each session in this process
@@ -116,6 +138,8 @@ class Reference:
 
     def apply(self, ops: tuple[Op, ...]) -> None:
         """A commit is durable."""
+        self._ending = any(isinstance(op, Settle) for op in ops)
+        self.states.apply(ops)
         for op in ops:
             match op:
                 case Admit():
@@ -140,6 +164,19 @@ class Reference:
                 if row is not None:
                     row.status = "queued"
                     row.excused += 1
+                    row.life = 0
+            case Suspend():
+                row = self._running(op.submission_id, op.attempt, "suspended")
+                if row is not None:
+                    row.status = "waiting"
+                    row.excused += 1
+                    row.life = 0
+            case Decide():
+                if (row := self.open.get(op.submission_id)) is None:
+                    self.blame(f"{op.submission_id} is decided on, and settled or unknown")
+                    return
+                self.decisions.decided(row, op)
+                row.status = "queued" if op.resume else row.status
             case RequestAbort():
                 for each in op.submission_ids:
                     if (row := self.open.get(each)) is not None and row.abort is None:
@@ -153,6 +190,7 @@ class Reference:
         self._seq += 1
         row = self.rows[submission.id] = self.open[submission.id] = Row(submission, self._seq)
         self.entries.setdefault(row.place, [])
+        self.children.admitted(submission)
         if row.idempotency_key is not None:
             if (row.place, row.idempotency_key) in self.keys:
                 self.blame(f"{row.id}: its idempotency key was known")
@@ -171,12 +209,16 @@ class Reference:
             self.blame(f"{row.id} begins again in the process that works on it")
         if op.host is None:
             self._check_turn(row)
+        if row.status == "waiting" and not (self._ending or self.misreports) and op.host is None:  # who joined goes on with its host
+            self.blame(f"{row.id} begins again, and waits for a decision")
         row.status, row.attempt, row.host, row.life = "running", op.attempt, op.host, self.life
 
     def _check_turn(self, row: Row) -> None:
         """It is this one's turn: nobody in its lane was accepted before and waits, nobody runs."""
         for other in self.open.values():
-            if other is row or other.key != row.key or (self.lanes and other.session != row.session):
+            if other is row or other.key != row.key:
+                continue
+            if (self.lanes or row.is_task or other.is_task) and other.session != row.session:
                 continue
             if other.id in self.left_behind or other.abort is not None or other.host is not None or other.out_of_order:
                 continue
@@ -198,18 +240,23 @@ class Reference:
 
     def _append(self, op: Append) -> None:
         entries = self.entries.setdefault((op.key, op.session), [])
+        self.children.named(op)
         if op.submission_id is not None:
             self._running(op.submission_id, op.attempt, "written to")
+        elif op.session.startswith(TASK_PREFIX) and not self.children.is_detached((op.key, op.session)):
+            self.blame(f"{op.session} is written to, and no attempt guards it")
         for entry in op.entries:
             if entry.seq != len(entries) + 1:
                 self.blame(f"entry {entry.seq} of {op.key} stands at {len(entries) + 1}")
             entries.append(entry)
-            self._entry(entry)
+            self._entry(entry, (op.key, op.session))
 
-    def _entry(self, entry: Entry) -> None:
+    def _entry(self, entry: Entry, place: Place) -> None:
         row = self.rows.get(entry.submission_id or "")
         if row is None:
             self.blame(f"entry {entry.seq} belongs to nobody: {entry.submission_id}")
+        elif place != row.place:
+            self._task_entry(row, place, entry)
         elif entry.kind == "settled":
             row.outcomes += 1
             if row.owed:
@@ -220,6 +267,20 @@ class Reference:
         elif is_message(entry):
             self._message(row, entry)
 
+    def _task_entry(self, row: Row, place: Place, entry: Entry) -> None:
+        """An entry in the session of a task of this row."""
+        if not place[1].startswith(TASK_PREFIX) or not is_message(entry):
+            self.blame(f"{row.id}: {entry.kind} {entry.seq} stands in {place[1]}")
+            return
+        message, child = read_message(entry).message, self.children.child_of(row.id, place)
+        if isinstance(message, ToolResultMessage):
+            self._result(row, child, message)
+        elif isinstance(message, AssistantMessage):
+            child.calls.extend([call.id for call in tool_calls_of(message)])
+            self._said(row, child, message)
+        else:
+            self.children.prompt(child, place, message)
+
     def _message(self, row: Row, entry: Entry) -> None:
         body = read_message(entry)
         message = body.message
@@ -228,30 +289,41 @@ class Reference:
             if row.inputs > 1:
                 self.blame(f"{row.id}: its input is written twice")
         if isinstance(message, ToolResultMessage):
-            if message.tool_call_id in self.results:
-                self.blame(f"{row.id}: a second result of {message.tool_call_id}")
-            self.results[message.tool_call_id] = text_of(message)
+            self._result(row, row.work, message)
         elif isinstance(message, AssistantMessage):
             self._reply(row, message)
 
-    def _reply(self, row: Row, message: AssistantMessage) -> None:
+    def _result(self, row: Row, work: Work, message: ToolResultMessage) -> None:
+        call_id = message.tool_call_id
+        if call_id in self.results:
+            self.blame(f"{row.id}: a second result of {call_id}")
+        self.results[call_id] = text_of(message)
+        self.children.result(work, row.key, message)
+        self.decisions.result(message, runs=self.runs[call_id], giving_up=self._ending)
+
+    def _said(self, row: Row, work: Work, message: AssistantMessage) -> None:
+        """A reply of its own work, or of a task's."""
         for call in tool_calls_of(message):
             if call.id in self.calls:
                 self.blame(f"{row.id}: call {call.id} is written twice")
             self.calls[call.id] = row.id
+        work.used += message.usage.output
+        self._text(row, text_of(message), whole=message.stop_reason not in {"aborted", "error"})
+        if work.final is not None:
+            self.blame(f"{row.id}: replies again after its last reply")
+        if message.stop_reason != "aborted" and not tool_calls_of(message):
+            work.final = message
+
+    def _reply(self, row: Row, message: AssistantMessage) -> None:
         text = text_of(message)
         if row.owed and text != row.owed:
             self.blame(f"{row.id}: {row.owed!r} was streamed and stored, and became {text!r}")
         row.owed = ""
-        self._text(row, text, whole=message.stop_reason not in {"aborted", "error"})
-        if row.final is not None:
-            self.blame(f"{row.id}: replies again after its last reply")
+        self._said(row, row.work, message)
         if message.stop_reason == "aborted":
             row.kept += text
         elif tool_calls_of(message):
             row.kept = ""
-        else:
-            row.final = message
 
     def _text(self, row: Row, text: str, *, whole: bool) -> None:
         """The text of one reply from its first word on, told once."""
@@ -274,6 +346,8 @@ class Reference:
         if row is None:
             return
         row.journal.append(op)
+        if op.kind == "approval":
+            self.decisions.journaled(row, op)
         if op.kind == "step":
             if self.steps.get(op.name, op.body) != op.body:
                 self.blame(f"{row.id}: step {op.name} is recorded again with another value")
@@ -287,20 +361,35 @@ class Reference:
         del self.open[row.id]
         row.status, row.outcome, row.result, row.error = "settled", op.outcome, op.result, op.error
         row.journal = []
+        lossy = self.crowded or row.key in self.removing
+        self.children.settled(row, op.outcome, op.result, lossy=lossy)
         if row.result is not None:
             host = self.rows.get(row.host or row.id)
             said = host.kept + text_of(host.final) if host is not None and host.final is not None else "nothing"
             if _decode_result(row.result).text != said:
                 self.blame(f"{row.id} is completed with {row.result!r}, and {said!r} was said")
+            if host is not None:
+                self._usage(host, _decode_result(row.result))
+
+    def _usage(self, row: Row, result: PromptResult) -> None:
+        """Its own usage, and the whole with its tasks'."""
+        total = result.usage if result.total_usage is UNSET else result.total_usage
+        told, work = (result.usage.output, total.output), row.work
+        if told != (work.used, work.used + work.below):
+            self.blame(f"{row.id} used {work.used} and its tasks {work.below}; {told} is told")
 
     def _erase(self, op: Erase) -> None:
-        for row in [r for r in self.rows.values() if r.key == op.key and op.session in (None, r.session)]:
+        names = {None} if op.session is None else {op.session, *self.children.below(op.key, op.session)}
+        if op.session is None:
+            self.states.removed(op.key)
+        for row in [r for r in self.rows.values() if r.key == op.key and (None in names or r.session in names)]:
             del self.rows[row.id]
             self.open.pop(row.id, None)
             self.erased.add(row.id)
             if row.idempotency_key is not None:
                 self.keys.pop((row.place, row.idempotency_key), None)
-        for place in [p for p in self.entries if p[0] == op.key and op.session in (None, p[1])]:
+        for place in [p for p in self.entries if p[0] == op.key and (None in names or p[1] in names)]:
+            self.children.removed(place)
             self.gone.add(place)
             del self.entries[place]
             self._offsets.pop(place, None)
@@ -311,7 +400,9 @@ class Reference:
         """Somebody sees this event: what it tells as durable is on the disk, and its place is behind the last one's."""
         if not isinstance(event.offset, str) or not isinstance(event.instance_id, str):
             return
-        place = (AgentKey("agent", event.instance_id), str(event.session))
+        row = self.rows.get(str(event.submission_id))
+        session = str(event.session) if row is None else row.session  # a task's events are seen in its parent's
+        place = (AgentKey("agent", event.instance_id), session)
         entries = self.entries.get(place)
         if entries is None:
             return  # erased
@@ -323,7 +414,6 @@ class Reference:
         if (seq, n) <= last and not self.refusals:
             self.blame(f"{_kind(event)} {event.offset} of {place[0]} comes after {last}")
         self._offsets[place] = max(last, (seq, n))
-        row = self.rows.get(str(event.submission_id))
         if isinstance(event, TERMINAL) and row is not None and row.status != "settled" and not stopping:
             self.blame(f"{row.id}: {_kind(event)} is told, and it is {row.status}")
 
@@ -360,16 +450,24 @@ class Reference:
             if text and row.status == "running" and row.host is None:
                 row.owed = text
 
-    def model_called(self, place: Place) -> None:
+    def model_called(self, place: Place, messages: tuple[Message, ...]) -> None:
         """The model is asked for this session."""
+        self.children.asked(place, asked_behind(messages), self._is_running)
         for row in self.open.values():
             if row.place == place and row.status == "running" and row.final is not None:
                 self.blame(f"{row.id}: its last reply is stored, and is made again")
 
+    def _is_running(self, submission_id: str) -> bool:
+        row = self.rows.get(submission_id)
+        return row is not None and row.status == "running"
+
     def check_histories(self) -> None:
         """What is stored is valid as it is."""
         for (key, session), entries in self.entries.items():
-            for problem in history_problems(entries, self.open, self.left_behind):
+            attached = session.startswith(TASK_PREFIX) and not self.children.is_detached((key, session))
+            # What its parent is given up with is not told to a task: its last calls may have no results.
+            unsettled = {entry.submission_id or "" for entry in entries} if attached else self.open
+            for problem in history_problems(entries, unsettled, self.left_behind):
                 self.blame(f"{key} {session}: {problem}")
 
     def finish(self) -> None:
@@ -404,7 +502,7 @@ def _ended(row: Row, *, fenced: bool) -> Iterator[str]:
         return
     if row.outcomes > 1 or (row.attempt and not row.outcomes and not fenced):
         yield f"{row.outcomes} entries tell its outcome"
-    if row.attempt and row.inputs != 1:
+    if row.attempt and row.inputs != (not row.is_task):
         yield f"ran, and its input is written {row.inputs} times"
     if row.outcome == "completed" and row.host is None and row.final is None:
         yield "is completed without a last reply"

@@ -2,15 +2,23 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from typing import Final, Protocol
 
 from flue_actors.definition.tools import Tool, ToolContext, tool
 from flue_actors.errors import ToolError
+from flue_actors.ids import AgentKey
 from tests.faults.simulation.reference import Reference
 
 TIMEOUT: Final = 5.0
 
 CALM: Final = ("quick", "quick", "slow")
+SUBAGENTS: Final = ("helper", "deeper")
+"""Each is the one before's."""
+
+APPROVED: Final = ("deploy", "publish")
+"""Tools whose calls somebody has to approve."""
+
 BEHAVIOURS: Final = ("quick", "quick", "quick", "pause", "slow", "slow", "slow", "raise", "tell", "hang", "stubborn")
 
 
@@ -33,28 +41,34 @@ class Ledger:
 
     def __init__(self, world: Workshop) -> None:
         self._world = world
-        self._runs: Counter[str] = Counter()
         self._steps: Counter[str] = Counter()
 
-    def begin(self, call_id: str, how: str, *, again: bool) -> None:
+    def begin(self, name: str, call_id: str, how: str, *, again: bool) -> None:
         """A call has its effect; ``again``: it may have it more than once."""
-        self._runs[call_id] += 1
+        reference = self._world.reference
+        reference.runs[call_id] += 1
         if not self._world.alive():
             return
-        reference = self._world.reference
-        if self._runs[call_id] > 1 and not again:
+        if reference.runs[call_id] > 1 and not again:
             reference.blame(f"{call_id} runs again, and is not idempotent")
         if call_id in reference.results:
             reference.blame(f"{call_id} runs again after its result was stored")
         if call_id not in reference.calls:
             reference.blame(f"{call_id} runs before the reply that asks for it is stored")
+        if name in APPROVED:
+            reference.decisions.begins(call_id)
         if how == "stubborn":
             reference.left_behind.add(reference.calls.get(call_id, ""))
         self._world.tick("tool")
 
+    def saw(self, call_id: str, key: AgentKey, names: Collection[str]) -> None:
+        """A call that counts sees this state."""
+        if self._world.alive():
+            self._world.reference.states.seen(call_id, key, names)
+
     def answer(self, call_id: str) -> str:
         """What the call answers."""
-        return f"{call_id} ran {self._runs[call_id]} times"
+        return f"{call_id} ran {self._world.reference.runs[call_id]} times"
 
     def step(self, name: str) -> int:
         """A step of a durable tool has its effect; its value."""
@@ -75,14 +89,14 @@ def make_tools(ledger: Ledger) -> list[Tool]:
     @tool(timeout=TIMEOUT)
     async def work(how: str, context: ToolContext) -> str:
         """Have an effect that must not happen twice."""
-        ledger.begin(context.tool_call_id, how, again=False)
+        ledger.begin("work", context.tool_call_id, how, again=False)
         await _behave(how)
         return ledger.answer(context.tool_call_id)
 
     @tool(timeout=TIMEOUT, idempotent=True)
     async def look(how: str, context: ToolContext) -> str:
         """Have an effect that may happen twice."""
-        ledger.begin(context.tool_call_id, how, again=True)
+        ledger.begin("look", context.tool_call_id, how, again=True)
         await _behave(how)
         return ledger.answer(context.tool_call_id)
 
@@ -90,7 +104,7 @@ def make_tools(ledger: Ledger) -> list[Tool]:
     async def build(how: str, context: ToolContext) -> str:
         """Work in steps that are recorded."""
         call_id = context.tool_call_id
-        ledger.begin(call_id, how, again=True)
+        ledger.begin("build", call_id, how, again=True)
         for name in ("one", "two"):
 
             async def step(full: str = f"{call_id}/{name}") -> int:
@@ -102,6 +116,36 @@ def make_tools(ledger: Ledger) -> list[Tool]:
         return ledger.answer(call_id)
 
     return [work, look, build]
+
+
+def make_more_tools(ledger: Ledger) -> list[Tool]:
+    """Those that only some plans have."""
+
+    @tool(timeout=TIMEOUT, approval=True)
+    async def deploy(how: str, context: ToolContext) -> str:
+        """Have an effect that must not happen twice, nor unless it is approved."""
+        ledger.begin("deploy", context.tool_call_id, how, again=False)
+        await _behave(how)
+        return ledger.answer(context.tool_call_id)
+
+    @tool(timeout=TIMEOUT, approval=True, idempotent=True)
+    async def publish(how: str, context: ToolContext) -> str:
+        """Have an effect that may happen twice, once it is approved."""
+        ledger.begin("publish", context.tool_call_id, how, again=True)
+        await _behave(how)
+        return ledger.answer(context.tool_call_id)
+
+    @tool(timeout=TIMEOUT, idempotent=True)
+    async def count(how: str, context: ToolContext) -> str:
+        """Leave a mark in the instance's state."""
+        call_id = context.tool_call_id
+        ledger.begin("count", call_id, how, again=True)
+        ledger.saw(call_id, context.agent, list(context.state))
+        context.state[call_id] = True
+        await _behave(how)
+        return ledger.answer(call_id)
+
+    return [deploy, publish, count]
 
 
 async def _behave(how: str) -> None:

@@ -2,7 +2,19 @@
 
 from flue_actors.conversation.entries import is_message, read_message, read_settled
 from flue_actors.messages import AssistantMessage, SignalMessage, ToolResultMessage, text_of, tool_calls_of
-from flue_actors.storage import Admit, Append, Claim, Entry, Op, RequestAbort, Requeue, Settle, WriteJournal
+from flue_actors.storage import (
+    Admit,
+    Append,
+    Claim,
+    Decide,
+    Entry,
+    Op,
+    RequestAbort,
+    Requeue,
+    Settle,
+    Suspend,
+    WriteJournal,
+)
 
 
 def shown_id(submission_id: str | None) -> str:
@@ -29,6 +41,10 @@ def shown(op: Op) -> str:
             return f"SETTLE {shown_id(op.submission_id)}/{op.attempt} {op.outcome} {(end or b'').decode()[:90]}"
         case Requeue():
             return f"REQUEUE {shown_id(op.submission_id)}/{op.attempt}"
+        case Suspend():
+            return f"SUSPEND {shown_id(op.submission_id)}/{op.attempt}"
+        case Decide():
+            return f"DECIDE {shown_id(op.submission_id)} {op.name} {op.body.decode()} resume {op.resume}"
         case RequestAbort():
             return f"ABORT {' '.join(map(shown_id, op.submission_ids))} {op.reason}"
         case _:

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import pykka
 
-from flue_actors.definition.agent import CreatedAgent, create_agent
+from flue_actors.definition.agent import CreatedAgent, create_agent, define_agent_profile
 from flue_actors.definition.fields import Durability
+from flue_actors.definition.profile import AgentProfile
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import StoreError
 from flue_actors.events import Event
@@ -25,6 +26,7 @@ from tests.faults.simulation.actions import (
     Abort,
     Action,
     Crash,
+    Decide,
     Erase,
     Follow,
     Full,
@@ -40,7 +42,7 @@ from tests.faults.simulation.followers import Followers
 from tests.faults.simulation.loop import Crashed, SimulatedLoop, Stuck
 from tests.faults.simulation.model import SimulatedModel
 from tests.faults.simulation.reference import Reference
-from tests.faults.simulation.tools import Ledger, make_tools
+from tests.faults.simulation.tools import SUBAGENTS, Ledger, make_more_tools, make_tools
 from tests.faults.simulation.trace import shown
 from tests.faults.validity import context_problems
 
@@ -73,7 +75,7 @@ class World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.rng = random.Random(plan.seed ^ 0x5EED)
-        self.reference = Reference(lanes=plan.lanes, attempts=plan.attempts)
+        self.reference = Reference(lanes=plan.lanes, attempts=plan.attempts, crowded=plan.max_queued < 100)
         self.disk = Disk(random.Random(plan.seed ^ 0xD15C), self)
         self.disk.misreports = plan.misreports
         self.ledger = Ledger(self)
@@ -127,7 +129,7 @@ class World:
         for problem in context_problems(request.messages):
             self.reference.blame(f"request of {request.affinity}: {problem}")
         agent, instance, session = request.affinity.split("/")
-        self.reference.model_called((AgentKey(agent, instance), session))
+        self.reference.model_called((AgentKey(agent, instance), session), request.messages)
 
     def next_reply(self) -> int:
         """The number of the next reply."""
@@ -170,6 +172,8 @@ class World:
                 self._run(lambda: self._aside(lambda: self.clients.abort(action)))
             case Look():
                 self._run(lambda: self._aside(lambda: self.clients.look(action)))
+            case Decide():
+                self._run(lambda: self._aside(lambda: self.clients.decide(action)))
             case Erase():
                 self._run(lambda: self._aside(lambda: self.clients.erase(action)))
             case Follow():
@@ -216,6 +220,15 @@ class World:
         if self.life is not None:
             self._bury(self.life)
             self.life = None
+
+    async def urge(self) -> None:
+        """The end is near: somebody decides what waits, or it expires."""
+        if not self.plan.approvals:
+            return
+        if self.plan.undecided:
+            self.skew_ms += DAY_MS // 10
+        else:
+            await self.clients.decide_on_everything()
 
     def _time(self) -> float:
         return self._now if self.life is None else self.life.loop.time()
@@ -274,10 +287,18 @@ class World:
 
     def _agent(self) -> CreatedAgent:
         plan = self.plan
+        tools = make_tools(self.ledger)
+        if plan.approvals or plan.counts:
+            tools += make_more_tools(self.ledger)
+        below: list[AgentProfile] = []
+        for name in reversed(SUBAGENTS) if plan.tasks else ():
+            how = {"name": name, "description": "Helps.", "instructions": "Be simulated."}
+            below = [define_agent_profile(**how, tools=tools, subagents=below)]
         return create_agent(
             model=SimulatedModel(self),
             instructions="Be simulated.",
-            tools=make_tools(self.ledger),
+            tools=tools,
+            subagents=below,
             durability=Durability(attempts=plan.attempts, timeout=plan.timeout),
             debounce=plan.debounce,
             concurrency="session" if plan.lanes else "instance",

@@ -1,0 +1,189 @@
+"""What the reference model knows of tasks: their conversations, what they used, and what was told of them. Plain dicts."""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from flue_actors.events import PromptResult
+from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.inputs import DetachedInput, DispatchInput, decode_input
+from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, text_of, tool_calls_of
+from flue_actors.storage import Append, Submission
+from flue_actors.subagents import NO_TEXT
+
+Place = tuple[AgentKey, str]
+_decode_result: Final = msgspec.json.Decoder(PromptResult).decode
+
+
+class Work:
+    """What was said in one session for one submission: its own work, or a task's."""
+
+    def __init__(self) -> None:
+        self.used = 0  # tokens of its replies
+        self.below = 0  # tokens of its tasks, as its results tell
+        self.final: AssistantMessage | None = None  # a whole last reply that is stored
+
+
+class Child(Work):
+    """A task that its parent waits for."""
+
+    def __init__(self, owner: str, parent: str) -> None:
+        super().__init__()
+        self.owner = owner
+        self.parent = parent
+        self.prompts = 0
+        self.calls: list[str] = []  # in its replies
+
+
+class Detached:
+    """A task that nobody waits for."""
+
+    def __init__(self, submission_id: str, place: Place, reports_to: str) -> None:
+        self.id = submission_id
+        self.place = place
+        self.reports_to = reports_to
+        self.report: dict[str, Any] | None = None
+
+
+class Owner(Protocol):
+    """A submission."""
+
+    id: str
+    status: str
+    work: Work
+
+
+class Children:
+    """See the module. ``blame`` takes what is wrong."""
+
+    def __init__(self, blame: Callable[[str], None]) -> None:
+        self._blame = blame
+        self._children: dict[Place, Child] = {}
+        self._prompts: dict[tuple[AgentKey, str], str] = {}  # each call's task has one session
+        self._detached: dict[tuple[AgentKey, str], Detached] = {}
+        self.parents: dict[Place, str] = {}
+
+    # -- what is written ------------------------------------------------------------------------------------------
+
+    def named(self, op: Append) -> None:
+        """These entries come; a new session has the parent that the first ones name."""
+        if not op.session.startswith(TASK_PREFIX) or not op.entries:
+            return
+        if (op.key, op.session) not in self.parents:
+            if op.parent is None:
+                self._blame(f"{op.session} begins without a parent")
+                return
+            self.parents[op.key, op.session] = op.parent
+
+    def child_of(self, owner: str, place: Place) -> Child:
+        """The task in this session."""
+        child = self._children.get(place)
+        if child is None:
+            child = self._children[place] = Child(owner, self.parents.get(place, ""))
+        if child.owner != owner:
+            self._blame(f"{place[1]} belongs to {child.owner}, and {owner} writes to it")
+        return child
+
+    def prompt(self, child: Child, place: Place, message: Message) -> None:
+        """The task itself is written down."""
+        child.prompts += 1
+        known = self._prompts.setdefault((place[0], text_of(message)), place[1])
+        if child.prompts > 1 or known != place[1]:
+            self._blame(f"{text_of(message)!r} is begun again, in {place[1]}, and stands in {known}")
+
+    def result(self, work: Work, key: AgentKey, message: ToolResultMessage) -> None:
+        """A call gave a task away, and has its result."""
+        details = message.details
+        if message.tool_name != "task" or "usage" not in details:
+            return
+        used = int(details["usage"].get("output", 0))
+        work.below += used
+        child = self._children.get((key, str(details["session"])))
+        if child is None:
+            self._blame(f"{message.tool_call_id}: its task has no session {details['session']}")
+            return
+        if used != child.used + child.below:
+            self._blame(f"{message.tool_call_id}: its task used {child.used} + {child.below}, and {used} is told")
+        said = (text_of(child.final) or NO_TEXT) if child.final is not None else None
+        if not message.is_error and text_of(message) != said:
+            self._blame(f"{message.tool_call_id}: its task said {said!r}, and {text_of(message)!r} is told")
+
+    # -- detached tasks -------------------------------------------------------------------------------------------
+
+    def admitted(self, submission: Submission) -> bool:
+        """An input is accepted; true for one that comes from a task."""
+        given = decode_input(submission.payload)
+        if isinstance(given, DetachedInput):
+            named = (submission.key, given.task_id)
+            if named in self._detached:
+                self._blame(f"task {given.task_id} is begun as {submission.id}, and was as {self._detached[named].id}")
+            place = (submission.key, submission.session)
+            self._detached[named] = Detached(submission.id, place, given.reports_to)
+            return True
+        if isinstance(given, DispatchInput) and given.input.get("type") == "task_result":
+            self._reported(submission, given.input)
+            return True
+        return False
+
+    def _reported(self, submission: Submission, said: dict[str, Any]) -> None:
+        task = self._detached.get((submission.key, said["taskId"]))
+        if task is None:
+            self._blame(f"{submission.id} tells of task {said['taskId']}, which there is not")
+        elif task.report is not None:
+            self._blame(f"{submission.id} tells of task {said['taskId']} again")
+        else:
+            task.report = said
+            if submission.session != task.reports_to:
+                self._blame(f"task {said['taskId']} is told to {submission.session}, not to {task.reports_to}")
+
+    def settled(self, row: Owner, outcome: str, result: bytes | None, *, lossy: bool) -> None:
+        """An input has its outcome; ``lossy``: its report may have been refused."""
+        task = next((each for each in self._detached.values() if each.id == row.id), None)
+        if task is None or outcome == "aborted":
+            return
+        if task.report is None:
+            if not lossy:
+                self._blame(f"{row.id}: its task is over, and nobody is told")
+        # Who was told that it failed, and died before that was its outcome, may have been wrong.
+        elif (
+            result is not None
+            and not task.report["isError"]
+            and (said := _decode_result(result).text) != task.report["text"]
+        ):
+            self._blame(f"{row.id}: {task.report['text']!r} was told of its task, which came to {said!r}")
+
+    def is_detached(self, place: Place) -> bool:
+        """True for the session of a task that nobody waits for."""
+        return any(each.place == place for each in self._detached.values())
+
+    # -- everything else ------------------------------------------------------------------------------------------
+
+    def asked(self, place: Place, calls: list[str], running: Callable[[str], bool]) -> None:
+        """The model is asked for a task's session, with these calls in what it reads."""
+        child = self._children.get(place)
+        if child is None or self.is_detached(place):
+            return
+        if child.final is not None:
+            self._blame(f"{place[1]}: its last reply is stored, and is made again")
+        if not running(child.owner):
+            self._blame(f"{place[1]}: is worked on, and {child.owner} is not")
+        if calls != child.calls:
+            self._blame(f"{place[1]}: asked behind {calls}, and {child.calls} is stored")
+
+    def below(self, key: AgentKey, session: str) -> list[str]:
+        """The sessions of the tasks of a session, and of theirs."""
+        found = [name for (each, name), parent in self.parents.items() if each == key and parent == session]
+        return [name for each in found for name in (each, *self.below(key, each))]
+
+    def removed(self, place: Place) -> None:
+        """This session is gone."""
+        self._children.pop(place, None)
+        self.parents.pop(place, None)
+        self._prompts = {name: at for name, at in self._prompts.items() if (name[0], at) != place}
+        self._detached = {name: each for name, each in self._detached.items() if each.place != place}
+
+
+def asked_behind(messages: tuple[Message, ...]) -> list[str]:
+    """The calls in what the model reads."""
+    return [call.id for each in messages if isinstance(each, AssistantMessage) for call in tool_calls_of(each)]
