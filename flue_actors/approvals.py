@@ -133,7 +133,7 @@ class Approvals:
                 if pending.settled or pending.abort is not None:
                     raise ApprovalNotFoundError from None
                 if (suspended, attempt) == (pending.suspended, pending.submission.attempt):
-                    raise
+                    await self._look_again(pending, row)
                 continue  # it was suspended, or taken up, meanwhile
             break
         if row in pending.approvals:
@@ -141,6 +141,16 @@ class Approvals:
         pending.decided[approval.id] = decision.verdict
         self._show(pending, decided, decision)
         if pending.suspended and pending.is_decided:  # it may have been suspended while this was written
+            self._waiting.discard(pending)
+            self._release(pending)
+
+    async def _look_again(self, pending: Pending, row: str) -> None:
+        """A write was refused: maybe the store had kept an earlier one. Raises FencedError if it had not."""
+        stored = waiting_calls(await patiently(self._services.store.journal, pending.submission_id))
+        if row not in stored or stored[row].decision is None:
+            raise FencedError
+        pending.approvals.update(stored)
+        if pending.suspended and pending.is_decided:
             self._waiting.discard(pending)
             self._release(pending)
 
@@ -171,7 +181,7 @@ class Approvals:
             timestamp=iso(decision.at),
         )
         self._services.observers.emit(event)
-        pending.instance.feed.append(submission.id, event)
+        pending.instance.feed.append(submission.id, msgspec.structs.replace(event, by=UNSET))
 
     async def _sweep(self) -> None:
         while True:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from flue_actors.errors import FlueError
-from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, Usage
+from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, Usage, anonymous
 
 OperationKind = Literal["prompt", "skill", "task", "shell", "compact"]
 CompactionReason = Literal["threshold", "overflow", "manual"]
@@ -290,7 +290,7 @@ class ApprovalRequested(_Correlated, frozen=True, tag="approval_requested"):
 
 
 class ApprovalDecided(_Correlated, frozen=True, tag="approval_decided"):
-    """It was decided. ``by`` is the subject of who decided, where a guard said so; unset when its time ran out."""
+    """It was decided. ``by`` is the subject of who decided, where a guard said so; for observers, never for clients."""
 
     approval_id: str
     decision: Literal["approved", "denied"]
@@ -371,10 +371,28 @@ TERMINAL = (Idle, ErrorEvent)
 def public(event: Event) -> Event | None:
     """The event as a client may see it, or None when it is not for clients.
 
-    No system prompt, no tool definitions, and no `MessageUpdate`: the deltas and `MessageEnd` carry the text.
+    No system prompt, no tool definitions, nobody's name, and no `MessageUpdate`: the deltas and `MessageEnd` carry the text.
     """
-    if isinstance(event, MessageUpdate):
-        return None
-    if isinstance(event, TurnRequest) and event.input is not UNSET:
-        return msgspec.structs.replace(event, input=UNSET)
-    return event
+    match event:
+        case TextDelta() | ThinkingDelta():
+            return event
+        case MessageUpdate():
+            return None
+        case TurnRequest() if event.input is not UNSET:
+            return msgspec.structs.replace(event, input=UNSET)
+        case MessageStart() | MessageEnd():
+            shown = anonymous(event.message)
+            return event if shown is event.message else msgspec.structs.replace(event, message=shown)
+        case TurnEnd() if event.tool_results:
+            return msgspec.structs.replace(event, tool_results=tuple(map(anonymous, event.tool_results)))
+        case AgentEnd():
+            return msgspec.structs.replace(event, messages=tuple(map(anonymous, event.messages)))
+        case ToolCallEnd() if "by" in event.result.details.get("approval", ()):
+            said = {name: value for name, value in event.result.details["approval"].items() if name != "by"}
+            return msgspec.structs.replace(
+                event, result=ToolOutput(event.result.content, {**event.result.details, "approval": said})
+            )
+        case ApprovalDecided():
+            return msgspec.structs.replace(event, by=UNSET)
+        case _:
+            return event

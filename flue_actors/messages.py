@@ -153,6 +153,14 @@ def is_illustrated(message: Message) -> bool:
     return False
 
 
+def anonymous(message: Message) -> Message:
+    """The message without the name of who approved or denied a tool call: principals are not for clients."""
+    if not isinstance(message, ToolResultMessage) or "by" not in message.details.get("approval", ()):
+        return message
+    approval = {name: value for name, value in message.details["approval"].items() if name != "by"}
+    return msgspec.structs.replace(message, details={**message.details, "approval": approval})
+
+
 def tool_calls_of(message: AssistantMessage) -> tuple[ToolCall, ...]:
     """The tool calls of a reply in the order the model made them."""
     return tuple([block for block in message.content if isinstance(block, ToolCall)])

@@ -17,6 +17,7 @@ from flue_actors.clock import iso
 from flue_actors.conversation.entries import is_private, read_message, read_resumed, read_settled
 from flue_actors.events import Event, PromptResult, PublicError
 from flue_actors.ids import DEFAULT_HARNESS, AgentKey
+from flue_actors.messages import anonymous
 from flue_actors.storage import Entry
 
 
@@ -43,7 +44,7 @@ def replay(key: AgentKey, session: str, entry: Entry, outcomes: Outcomes) -> Ite
     if entry.kind == "message":
         body = read_message(entry)
         if not is_private(body):
-            yield events.MessageEnd(**correlation, turn_id=body.turn_id or UNSET, message=body.message)
+            yield events.MessageEnd(**correlation, turn_id=body.turn_id or UNSET, message=anonymous(body.message))
     elif entry.kind == "resumed":
         resumed = read_resumed(entry)
         if not resumed.waited:

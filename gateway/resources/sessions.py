@@ -2,11 +2,14 @@
 
 from typing import Final
 
+import msgspec
+
 from flue_actors.agent_ref import HistoryEntry
 from flue_actors.errors import SessionNotFoundError
 from flue_actors.gateway.queries import whole_number
 from flue_actors.gateway.resources.call import Call
 from flue_actors.gateway.wire import HistoryBody, SessionsBody
+from flue_actors.messages import anonymous
 
 PAGE: Final = 100
 MAX_PAGE: Final = 1000
@@ -29,7 +32,8 @@ async def history(call: Call) -> None:
     entries = await session.history(after=after, before=before, limit=limit + 1)
     if not entries and call.parameter not in {each.name for each in await call.agent.sessions()}:
         raise SessionNotFoundError
-    call.answer(_page(entries, limit, backwards=before is not None))
+    shown = [msgspec.structs.replace(each, message=anonymous(each.message)) for each in entries]
+    call.answer(_page(shown, limit, backwards=before is not None))
 
 
 async def delete(call: Call) -> None:
