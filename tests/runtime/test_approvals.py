@@ -453,3 +453,24 @@ async def test_a_call_inside_a_task_is_decided_by_its_own_id() -> None:
         assert (await pending.result()).text == "paid 5"
         assert PAID == [5]
         assert len(await ref.sessions()) == 2
+
+
+@virtual_time
+async def test_a_detached_task_that_waits_keeps_nobody_waiting() -> None:
+    worker = define_agent_profile(name="worker", description="Works.", instructions="", tools=[pay])
+    given = call("task", "t", agent="worker", prompt="pay it", detached=True)
+    answer = by_message(go=given, **{"pay it": call("pay", amount=5)})
+    one_agent = create_agent(model=FunctionModel(answer), instructions="", subagents=[worker])
+    async with machine(one_agent) as one:
+        ref, _ = await asked(one)
+        assert (await ref.prompt("next")).text == "next"
+        await one.evict(ref)
+        assert (await ref.prompt("another")).text == "another"
+        assert PAID == []
+        ref = (await one.restart()).ref("agent", "u1")
+        assert (await ref.prompt("one more")).text == "one more"
+        (waiting,) = await ref.approvals()
+        await ref.decide(waiting.id, "approved")
+        await asyncio.sleep(1)
+        assert PAID == [5]
+        assert any('"text": "paid 5"' in text for text in await texts(ref))
