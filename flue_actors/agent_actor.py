@@ -115,6 +115,9 @@ class AgentActor(Actor):
         """
         if isinstance(message, Forget):
             self._forget(message.session)
+            if message.session is None and self._instance is not None:
+                instance, self._instance = self._instance, None
+                await instance.close()  # its state and its files are removed too
             return
         if message.settled or message.host is not None:
             return  # it joined another one's turn
@@ -177,7 +180,11 @@ class AgentActor(Actor):
             self._forget(pending.submission.session)
             if self.context.fenced or self.context.interrupted is not None:
                 raise
-            return await self._look_again(operation.members if operation is not None else [pending])
+            decided = await self._look_again(operation.members if operation is not None else [pending])
+            if pending.suspended and not decided:  # the store had kept that it waits
+                self._host.suspended(pending)
+                return True
+            return decided
         except BaseException:
             self._forget(pending.submission.session)  # what is in memory may be no longer what is stored
             raise

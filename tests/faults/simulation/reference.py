@@ -209,7 +209,8 @@ class Reference:
             self.blame(f"{row.id} begins again in the process that works on it")
         if op.host is None:
             self._check_turn(row)
-        if row.status == "waiting" and not (self._ending or self.misreports) and op.host is None:  # who joined goes on with its host
+        doomed = self._ending or self.misreports or op.host is not None  # who joined goes on with its host
+        if row.status == "waiting" and not doomed and self.decisions.open(row):  # who joined goes on with its host
             self.blame(f"{row.id} begins again, and waits for a decision")
         row.status, row.attempt, row.host, row.life = "running", op.attempt, op.host, self.life
 
@@ -420,6 +421,7 @@ class Reference:
     def misreported(self, ops: tuple[Op, ...]) -> None:
         """These are on disk, and their sender is told that they are not."""
         self.misreports += 1
+        self.decisions.unsure = True
         for op in ops:
             if isinstance(op, Admit) and (row := self.rows.get(op.submission.id)) is not None:
                 row.unsure = row.out_of_order = True
