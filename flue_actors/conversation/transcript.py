@@ -67,7 +67,7 @@ class Transcript:
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Self:
-        """The transcript of stored entries in order: a whole session's, or its from `load_from` on.
+        """The transcript of stored entries in order: a whole session's, or its from the first one that the newest compaction kept.
 
         Inputs that the model declined to answer are left out, with all that was said to them.
         """
@@ -177,8 +177,3 @@ class Transcript:
             self._waiting = None
             self._awaited = []
             self._results = {}
-
-
-def load_from(compaction: CompactionBody | None) -> int:
-    """The seq of the first entry that has to be read to load a session whose newest compaction this is."""
-    return compaction.first_kept if compaction is not None else 1

@@ -17,7 +17,7 @@ from flue_actors.conversation.entries import (
     settled_entry,
 )
 from flue_actors.conversation.prompts import aborted_signal, continued_signal, instructions_signal
-from flue_actors.conversation.transcript import Transcript, load_from
+from flue_actors.conversation.transcript import Transcript
 from flue_actors.messages import (
     AssistantMessage,
     Message,
@@ -130,7 +130,7 @@ def test_a_provider_accepts_every_context(pieces: list[list[Step]]) -> None:
 @given(_steps)
 def test_a_loaded_session_is_the_one_that_was_left(pieces: list[list[Step]]) -> None:
     grown, entries, bodies = live(pieces)
-    first = load_from(bodies[-1] if bodies else None)
+    first = bodies[-1].first_kept if bodies else 1
     for stored in (entries, [entry for entry in entries if entry.seq >= first]):
         loaded = Transcript.of(stored)
         assert loaded.context() == grown.context()

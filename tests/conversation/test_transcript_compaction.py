@@ -9,7 +9,7 @@ from flue_actors.conversation.entries import (
     read_compaction,
 )
 from flue_actors.conversation.signals import render_signal
-from flue_actors.conversation.transcript import Transcript, load_from
+from flue_actors.conversation.transcript import Transcript
 from flue_actors.messages import Message, SignalMessage, Usage
 from tests.conversation.build import reply, result, transcript, user
 
@@ -95,8 +95,7 @@ def test_a_compacted_session_loads_from_its_first_kept_entry() -> None:
     messages = [user("a"), reply("b"), user("c"), reply("d")]
     entries = [message_entry(seq, message, "prompt") for seq, message in enumerate(messages, 1)]
     entries += [compaction_entry(5, body(3)), message_entry(6, user("e"), "prompt")]
-    assert load_from(None) == 1
-    few = [entry for entry in entries if entry.seq >= load_from(body(3))]
+    few = [entry for entry in entries if entry.seq >= body(3).first_kept]
     assert Transcript.of(few).context() == Transcript.of(entries).context()
     assert Transcript.of(few).context()[1:] == (user("c"), reply("d"), user("e"))
 
