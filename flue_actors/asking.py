@@ -182,6 +182,7 @@ class History:
             instructions=asked.instructions,
             thinking="high" if resolved.info.thinking != "none" else "off",
             max_tokens=asked.max_tokens,
+            use_tools=False,
         )
         try:
             reply = await call.perform(request)
