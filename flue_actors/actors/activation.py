@@ -167,14 +167,14 @@ class Activation:
 
     def reschedule(self) -> None:
         """Ask for every lane again, of running and of waiting messages, and start what may start now."""
-        for handling in self.running:
-            if handling.envelope is not None:
-                handling.lane = handling.envelope.lane = self._lane_of(handling.envelope)
         self._ask_lanes()
         self._break_cycles()
         self.pump()
 
     def _ask_lanes(self) -> None:
+        for handling in self.running:  # of a fresh actor: what still runs on the one before it
+            if handling.envelope is not None:
+                handling.lane = handling.envelope.lane = self._lane_of(handling.envelope)
         for envelope in self.mailbox or ():
             envelope.lane = self._lane_of(envelope)
 

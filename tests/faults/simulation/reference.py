@@ -210,7 +210,7 @@ class Reference:
         if op.host is None:
             self._check_turn(row)
         doomed = self._ending or self.misreports or op.host is not None  # who joined goes on with its host
-        if row.status == "waiting" and not doomed and self.decisions.open(row):  # who joined goes on with its host
+        if row.status == "waiting" and not doomed and self.decisions.open(row):
             self.blame(f"{row.id} begins again, and waits for a decision")
         row.status, row.attempt, row.host, row.life = "running", op.attempt, op.host, self.life
 
