@@ -1,7 +1,7 @@
 """The process of one virtual sandbox: bashkit, its files, and a line to whoever asked for it.
 
-The files belong to a `bashkit.Bash` that never runs a command; every command has a fresh one that has those files as its
-root. So commands may overlap, a cancelled or exhausted one leaves nothing behind in its shell, and the count of commands
+The files belong to a `bashkit.Bash` that never runs a command; every command has a fresh one (`shells`) that has those
+files as its root. So commands may overlap, a cancelled or exhausted one leaves nothing behind in its shell, and the count of commands
 that bashkit allows a shell (100,000 in all its life) starts anew with each.
 """
 
@@ -10,7 +10,7 @@ import os
 import posixpath
 import resource
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Final
 
 import bashkit
@@ -18,19 +18,11 @@ import bashkit
 from flue_actors.sandboxes.protocol import DirEntry, FileKind, FileStat
 from flue_actors.sandboxes.virtual import wire
 from flue_actors.sandboxes.virtual.command import Command
-
-_HOME: Final = "/home/user"
-_USER: Final = "user"
-_HOST: Final = "sandbox"
-_TELLS_TIMEOUT: Final = 1.0
-"""Seconds after which bashkit ends by itself a builtin that did not hear of its cancellation (of `jq`, a recursion)."""
+from flue_actors.sandboxes.virtual.shells import Shell, Shells
 
 _BESIDE: Final = 256 * 1024 * 1024
 """What Python, bashkit and a command's input and output take themselves; 60 MiB were measured."""
 
-_NOTHING: Final = wire.Open(
-    cwd="/", files={}, network=None, snapshot=None, memory=10_000_000, commands=1_000, output=1_000
-)
 _KINDS: Final[dict[str, FileKind]] = {"file": "file", "directory": "directory", "symlink": "link"}
 
 
@@ -68,18 +60,18 @@ class Interpreter:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-        self._opened = _NOTHING
-        self._keeper = self._shell("/", {}, None)
-        self._files = self._keeper.fs()
+        self._shells = Shells()
+        self._files = self._shells.files
+        self._opened: wire.Open | None = None
         self._running: dict[int, Command] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def warm_up(self) -> None:
         """Do once what costs more the first time, before somebody waits: 1 ms of the first command, measured."""
         for _ in range(3):
-            shell = self._shell("/", {}, None)
-            shell.mount("/", self._files)
+            shell = self._shells.take(Shell())
             await Command(shell, None, 1).run("echo > /tmp/warm; cat /tmp/warm; rm /tmp/warm", 1.0)
+        self._shells.make_ahead(Shell())
 
     def open(self, opened: wire.Open) -> wire.Reply:
         """Become the sandbox that is asked for."""
@@ -88,7 +80,7 @@ class Interpreter:
         if opened.snapshot is None:
             return self._plant(opened)
         try:
-            self._keeper.restore_snapshot(opened.snapshot)
+            self._shells.keeper.restore_snapshot(opened.snapshot)
         except bashkit.BashError:
             return wire.Failed(
                 f"The sandbox's stored files cannot be restored: bashkit {bashkit.__version__} does not know their format."
@@ -126,43 +118,36 @@ class Interpreter:
         task.add_done_callback(self._tasks.discard)
 
     def _begin(self, number: int, ask: wire.Exec) -> None:
-        if not self._is_directory(ask.cwd):
+        opened = self._opened
+        if opened is None or not self._is_directory(ask.cwd):
             self._say(number, wire.Failed(f'There is no directory "{ask.cwd}".', of_file=True))
             return
-        shell = self._shell(ask.cwd, ask.env, ask.timeout + _TELLS_TIMEOUT)
-        shell.mount("/", self._files)
+        shell = Shell(
+            cwd=ask.cwd,
+            env=ask.env,
+            timeout=ask.timeout,
+            memory=opened.memory,
+            commands=opened.commands,
+            network=opened.network,
+        )
 
         def stream(output: wire.Output) -> None:
             self._say(number, output)
 
         # Known at once, not when its task begins: its cancellation may be the very next thing that is asked.
-        self._running[number] = Command(shell, stream if ask.streaming else None, self._opened.output)
-        self._later(self._run(number, ask))
+        command = Command(self._shells.take(shell), stream if ask.streaming else None, opened.output)
+        self._running[number] = command
+        self._later(self._run(number, command, ask, shell))
 
-    async def _run(self, number: int, ask: wire.Exec) -> None:
+    async def _run(self, number: int, command: Command, ask: wire.Exec, shell: Shell) -> None:
         try:
-            self._say(number, await self._running[number].run(ask.command, ask.timeout))
+            self._say(number, await command.run(ask.command, ask.timeout))
         finally:
             del self._running[number]
-        await self._writer.drain()
-
-    def _shell(self, cwd: str, env: Mapping[str, str], timeout: float | None) -> bashkit.Bash:
-        network = self._opened.network
-        return bashkit.Bash(
-            username=_USER,
-            hostname=_HOST,
-            cwd=cwd,
-            env={"HOME": _HOME, "PATH": "/usr/bin:/bin", **env},
-            max_commands=self._opened.commands,
-            max_loop_iterations=self._opened.commands,
-            max_memory=self._opened.memory,
-            timeout_seconds=timeout,
-            network=None if network is None else {"allow": list(network), "block_private_ips": True},
-            profile=bashkit.ExecutionProfile.Standard,
-        )
+        self._shells.make_ahead(shell)
 
     async def _snapshot(self, number: int, most: int) -> None:
-        data = await asyncio.to_thread(self._keeper.snapshot)
+        data = await asyncio.to_thread(self._shells.keeper.snapshot)
         if len(data) <= most:
             self._say(number, wire.Bytes(data))
             return
