@@ -8,6 +8,7 @@ import pytest
 
 from flue_actors import define_agent_profile, tool
 from tests.paths.scripts import call, one_by_one, script
+from tests.paths.shapes import CITY, NATIVE, TOOLS
 from tests.paths.stage import staged
 from tests.paths.transports import Decision
 
@@ -123,3 +124,45 @@ async def test_a_detached_subagents_call_is_decided_while_its_parent_goes_on(
             told = await stage.report()
     assert meanwhile.text == "meanwhile"
     assert "paid 7" in told["text"]
+
+
+async def test_what_waits_can_be_aborted(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, tools=[pay]) as stage, stage.open(transport) as person:
+        saying = asyncio.create_task(person.say(call("pay", amount=1)))
+        await stage.asked(person)
+        await stage.ref.abort()
+        outcome = await saying
+        left = await person.approvals()
+        after = await person.say("answer later")
+    assert (outcome.error, left, after.text) == ("aborted", [], "later")
+
+
+@pytest.mark.parametrize("kind", ["tools", "native"])
+async def test_a_result_is_given_after_a_decision_behind_a_restart(
+    kind: str, model: str, carrying: str, tmp_path: Path
+) -> None:
+    given = 'answer {"city": "Kiel"}' if kind == "native" else call("finish", city="Kiel")
+    async with staged(model, tmp_path, name=(NATIVE if kind == "native" else TOOLS)[model], tools=[pay]) as stage:
+        submitted = await stage.ref.submit(one_by_one(call("pay", amount=1), given), result=CITY)
+        await stage.restart()
+        async with stage.open(carrying) as person:
+            (waiting,) = await stage.asked(person)
+            await person.decide(waiting["id"], "approve")
+            answer = await stage.ref.wait(submitted.submission_id)
+    assert answer.data == {"city": "Kiel"}
+
+
+async def test_a_detached_subagents_call_is_decided_behind_a_restart(
+    model: str, transport: str, tmp_path: Path
+) -> None:
+    worker = define_agent_profile(name="worker", description="Works.", tools=[pay])
+    async with staged(model, tmp_path, subagents=[worker]) as stage:
+        async with stage.open(transport) as person:
+            await person.say(call("task", agent="worker", prompt=call("pay", amount=7), detached=True))
+            await stage.asked(person)
+        await stage.restart()
+        async with stage.open(transport) as person:
+            (waiting,) = await stage.asked(person)
+            await person.decide(waiting["id"], "deny", "too much")
+            told = await stage.report()
+    assert "They say: too much" in told["text"]

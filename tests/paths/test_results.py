@@ -12,10 +12,8 @@ from flue_actors import tool
 from flue_actors.errors import ResultUnavailableError
 from flue_actors.result_asking import FOLLOW_UPS
 from tests.paths.scripts import call, one_by_one
+from tests.paths.shapes import NATIVE, TOOLS
 from tests.paths.stage import staged
-
-TOOLS = {"scripted": "scripted/echo", "anthropic": "anthropic/unheard-of"}
-NATIVE = {"scripted": "scripted/echo?native=1", "anthropic": "anthropic/claude-haiku-4-5"}
 
 
 @tool
@@ -24,7 +22,7 @@ async def look() -> str:
     return "looked"
 
 
-CITY: dict[str, Any] = {
+PEOPLE: dict[str, Any] = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "people": {"type": "integer", "minimum": 1}},
     "required": ["city", "people"],
@@ -51,7 +49,7 @@ NATIVELY: dict[str, tuple[str, Any]] = {
 async def test_a_result_is_given_with_tools(path: str, model: str, carrying: str, tmp_path: Path) -> None:
     said, expected = WITH_TOOLS[path]
     async with staged(model, tmp_path, name=TOOLS[model], tools=[look]) as stage, stage.open(carrying) as person:
-        outcome = await person.say(said, result=CITY)
+        outcome = await person.say(said, result=PEOPLE)
         if stage.api is not None:
             assert "output_config" not in stage.api.requests[0].body
             assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["finish", "give_up", "look"]
@@ -62,7 +60,7 @@ async def test_a_result_is_given_with_tools(path: str, model: str, carrying: str
 async def test_a_result_is_promised_by_the_provider(path: str, model: str, carrying: str, tmp_path: Path) -> None:
     said, expected = NATIVELY[path]
     async with staged(model, tmp_path, name=NATIVE[model], tools=[look]) as stage, stage.open(carrying) as person:
-        outcome = await person.say(said, result=CITY)
+        outcome = await person.say(said, result=PEOPLE)
         if stage.api is not None:
             assert stage.api.requests[0].body["output_config"]["format"]["type"] == "json_schema"
             assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["look"]

@@ -7,6 +7,7 @@ import pytest
 from flue_actors import load_skill, local, tool
 from flue_actors.skills.skill import Skill
 from tests.paths.scripts import call, one_by_one
+from tests.paths.shapes import CITY, NATIVE, TOOLS
 from tests.paths.stage import staged
 from tests.skills.written import write_skill
 
@@ -80,11 +81,7 @@ async def test_a_program_runs_a_skill_of_the_workspace(model: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", ["tools", "native"])
 async def test_a_skill_has_a_result(kind: str, model: str, tmp_path: Path) -> None:
     says = 'answer {"city": "Kiel"}' if kind == "native" else call("finish", city="Kiel")
-    names = {"scripted": "scripted/echo", "anthropic": "anthropic/unheard-of"}
-    native = {"scripted": "scripted/echo?native=1", "anthropic": "anthropic/claude-haiku-4-5"}
-    name = (native if kind == "native" else names)[model]
     skill = load_skill(write_skill(tmp_path, "greeting", body=says))
-    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-    async with staged(model, tmp_path, name=name, skills=[skill]) as stage:
-        answer = await stage.ref.skill("greeting", result=schema)
+    async with staged(model, tmp_path, name=(NATIVE if kind == "native" else TOOLS)[model], skills=[skill]) as stage:
+        answer = await stage.ref.skill("greeting", result=CITY)
     assert answer.data == {"city": "Kiel"}

@@ -1,8 +1,9 @@
 """Tasks of subagents: one, side by side, in one another, detached, failing."""
 
+import asyncio
 from pathlib import Path
 
-from flue_actors import ToolContext, define_agent_profile, tool
+from flue_actors import ToolContext, define_agent_profile, local, tool
 from flue_actors.messages import ToolResultMessage, text_of
 from tests.paths.scripts import call, one_by_one, script
 from tests.paths.stage import Stage, staged
@@ -12,6 +13,13 @@ from tests.paths.stage import Stage, staged
 async def look(ctx: ToolContext) -> str:
     """Look."""
     return f"looked in {ctx.session}"
+
+
+@tool
+async def count(ctx: ToolContext) -> str:
+    """Count on."""
+    ctx.state["count"] = ctx.state.get("count", 0) + 1
+    return f"count is {ctx.state['count']}"
 
 
 HELPER = define_agent_profile(name="helper", description="Helps.", instructions="Help.", tools=[look])
@@ -99,3 +107,37 @@ async def test_a_program_gives_a_task_itself(model: str, tmp_path: Path) -> None
     assert [text_of(each.message) for each in conversation if isinstance(each.message, ToolResultMessage)] == [
         answer.text
     ]
+
+
+async def test_a_task_ends_with_its_parent(model: str, transport: str, tmp_path: Path) -> None:
+    async with staged(model, tmp_path, subagents=[WORKER]) as stage, stage.open(transport) as person:
+        saying = asyncio.create_task(person.say(task("hang")))
+        async with asyncio.timeout(10):
+            while not await tasks(stage):
+                await asyncio.sleep(0.005)
+        await stage.ref.abort()
+        outcome = await saying
+        after = await person.say("answer later")
+    assert (outcome.error, after.text) == ("aborted", "later")
+
+
+async def test_tasks_share_the_state_of_their_instance(model: str, transport: str, tmp_path: Path) -> None:
+    worker = define_agent_profile(name="worker", description="Works.", tools=[count])
+    async with staged(model, tmp_path, subagents=[worker], tools=[count]) as stage, stage.open(transport) as person:
+        outcome = await person.say(one_by_one(call("count"), task(call("count")), task(call("count")), call("count")))
+    assert "count is 4" in outcome.text
+
+
+async def test_conversations_side_by_side_and_their_tasks_share_the_files(
+    model: str, transport: str, tmp_path: Path
+) -> None:
+    sandbox, worker = local(tmp_path), define_agent_profile(name="worker", description="Works.")
+    async with staged(model, tmp_path, subagents=[worker], sandbox=sandbox, concurrency="session") as stage:
+        said = [
+            one_by_one(call("write", path=f"{n}.txt", content=n), task(call("bash", command=f"cat {n}.txt >> all.txt")))
+            for n in "abcd"
+        ]
+        await asyncio.gather(*[stage.ref.session(str(n)).prompt(each) for n, each in enumerate(said)])
+        async with stage.open(transport) as person:
+            outcome = await person.say(call("bash", command="cat all.txt | fold -w1 | sort | tr -d '\\n'"))
+    assert "abcd" in outcome.text

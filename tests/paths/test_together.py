@@ -10,15 +10,9 @@ import pytest
 from flue_actors import ToolContext, define_agent_profile, load_skill, tool, virtual
 from tests.paths.pictures import PICTURE
 from tests.paths.scripts import call, one_by_one, script
+from tests.paths.shapes import CITY, TOOLS
 from tests.paths.stage import staged
 from tests.skills.written import write_skill
-
-CITY = {
-    "type": "object",
-    "properties": {"city": {"type": "string"}},
-    "required": ["city"],
-    "additionalProperties": False,
-}
 
 
 @tool(approval=True)
@@ -42,9 +36,8 @@ async def test_a_skill_a_picture_tasks_files_state_approvals_and_a_result_over_a
         call("bash", command="cat own.txt page.txt"),
         call("finish", city="Kiel"),
     )
-    name = {"scripted": "scripted/echo", "anthropic": "anthropic/unheard-of"}[model]
     config: dict[str, Any] = {"subagents": [worker], "skills": [skill], "tools": [publish]}
-    async with staged(model, tmp_path, name=name, sandbox=virtual(), **config) as stage:
+    async with staged(model, tmp_path, name=TOOLS[model], sandbox=virtual(), **config) as stage:
         async with stage.open(carrying) as person:
             saying = asyncio.create_task(person.say(said, images=[PICTURE], result=CITY))
             theirs, ours = sorted(await stage.asked(person, 2), key=lambda each: each["session"], reverse=True)
