@@ -116,6 +116,7 @@ class Delivery:
         task = asyncio.ensure_future(settle_unworked(self._services, pending, self._failure(pending, error)))
         pending.instance.settling.add(task)
         task.add_done_callback(pending.instance.settling.discard)
+        task.add_done_callback(lambda _: self._take_up_held(pending))  # its time was over as it began to wait
 
     def _failure(self, pending: Pending, error: BaseException | None) -> FlueError:
         """What a submission that its actor could not settle is settled with."""

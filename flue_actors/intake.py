@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from flue_actors.actors import ActorSystem
 from flue_actors.admission import Admission, Admitted, Sending
@@ -9,6 +10,7 @@ from flue_actors.agent_ref import SubmissionInfo
 from flue_actors.approvals import Approvals
 from flue_actors.definition.guards import Principal
 from flue_actors.delivery import Delivery
+from flue_actors.errors import InterruptedTurnError
 from flue_actors.ids import AgentKey
 from flue_actors.inputs import Input
 from flue_actors.receipts import info
@@ -97,7 +99,8 @@ class Intake:
         self, key: AgentKey, session: str, given: Input, principal: Principal | None, idempotency_key: str
     ) -> None:
         """Accept what running work hands over: a detached task, or what came of one."""
-        await self.admit(key, session, given, Sending(principal=principal, idempotency_key=idempotency_key))
+        with suppress(InterruptedTurnError):  # it was accepted before, and is worked on after the stop that comes now
+            await self.admit(key, session, given, Sending(principal=principal, idempotency_key=idempotency_key))
 
     async def abort(self, targets: Sequence[Pending], reason: str) -> int:
         """Have these aborted; see `Delivery.abort`."""

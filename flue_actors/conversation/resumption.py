@@ -90,13 +90,13 @@ def resumption(
                 kept += text_of(message)
             else:
                 turns += 1
-                kept = ""
+                kept = "" if tool_calls_of(message) else kept  # a last reply is told with what stands before it
                 replied = entry.seq
         elif isinstance(message, ToolResultMessage):
             tasks = add_usage(tasks, used_below(message))
             task_turns += message.details.get("turns", 0) if _is_task(message) else 0
         elif isinstance(message, UserMessage):
-            last = None  # a reminder stands behind the reply
+            last, kept = None, ""  # a reminder stands behind the reply
             reminders += body is not None and body.source == "runtime"
         elif entry.kind == "compaction":
             tasks = add_usage(tasks, read_compaction(entry).usage or ZERO)
