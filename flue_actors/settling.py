@@ -12,8 +12,10 @@ import msgspec
 
 from flue_actors.clock import iso
 from flue_actors.conversation.outcome import outcome_of
+from flue_actors.detached import report
 from flue_actors.errors import AbortedError, ActorError, FencedError, FlueError, InternalError, StoreError, TurnError
 from flue_actors.events import ErrorEvent, Idle, PublicError
+from flue_actors.inputs import decode_input
 from flue_actors.instance import Instance
 from flue_actors.operation import Operation
 from flue_actors.receipts import away, error_of, kept, result_of
@@ -114,6 +116,7 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
         instance = Instance(services, row.key)
         await Operation(instance, session, pending, _spawns_nothing, past).fail(failure)
         return
+    await report(services, pending, decode_input(row.payload), f"It failed: {error.message}", is_error=True)
     settle = Settle(
         submission_id=row.id,
         attempt=row.attempt,
