@@ -25,26 +25,25 @@ async def look() -> str:
     return "looked"
 
 
-@pytest.mark.parametrize(
-    ("decision", "reason", "told"),
-    [
-        ("approve", None, "paid 5"),
-        ("deny", None, "Not run: it was not approved."),
-        ("deny", "too much", "They say: too much"),
-    ],
-)
-async def test_a_call_runs_or_does_not_as_was_decided(
-    decision: Decision, reason: str | None, told: str, model: str, transport: str, tmp_path: Path
-) -> None:
+DECISIONS: list[tuple[Decision, str | None, str]] = [
+    ("approve", None, "paid 5"),
+    ("deny", None, "Not run: it was not approved."),
+    ("deny", "too much", "They say: too much"),
+]
+"""With what the model is told."""
+
+
+async def test_a_call_runs_or_does_not_as_was_decided(model: str, transport: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, tools=[pay]) as stage, stage.open(transport) as person:
-        saying = asyncio.create_task(person.say(call("pay", amount=5)))
-        (waiting,) = await stage.asked(person)
-        await person.decide(waiting["id"], decision, reason)
-        outcome = await saying
-        left = await person.approvals()
-    assert (waiting["toolName"], waiting["args"], waiting["session"]) == ("pay", {"amount": 5}, "default")
-    assert (outcome.error, left) == (None, [])
-    assert told in outcome.text
+        for decision, reason, told in DECISIONS:
+            saying = asyncio.create_task(person.say(call("pay", amount=5)))
+            (waiting,) = await stage.asked(person)
+            await person.decide(waiting["id"], decision, reason)
+            outcome = await saying
+            assert (waiting["toolName"], waiting["args"], waiting["session"]) == ("pay", {"amount": 5}, "default")
+            assert outcome.error is None
+            assert told in outcome.text
+        assert await person.approvals() == []
 
 
 async def test_calls_of_one_reply_are_decided_apart_and_the_others_do_not_wait(

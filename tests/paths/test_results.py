@@ -14,6 +14,7 @@ from flue_actors.result_asking import FOLLOW_UPS
 from tests.paths.scripts import call, one_by_one
 from tests.paths.shapes import NATIVE, TOOLS
 from tests.paths.stage import staged
+from tests.paths.transports import Transport
 
 
 @tool
@@ -45,27 +46,30 @@ NATIVELY: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("path", WITH_TOOLS)
-async def test_a_result_is_given_with_tools(path: str, model: str, carrying: str, tmp_path: Path) -> None:
-    said, expected = WITH_TOOLS[path]
+async def heard(person: Transport, paths: dict[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What came of each path: the result, or the error."""
+    outcomes = {path: await person.say(said, result=PEOPLE) for path, (said, _) in paths.items()}
+    return {path: outcome.error or outcome.data for path, outcome in outcomes.items()}
+
+
+async def test_a_result_is_given_with_tools(model: str, carrying: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, name=TOOLS[model], tools=[look]) as stage, stage.open(carrying) as person:
-        outcome = await person.say(said, result=PEOPLE)
+        assert await heard(person, WITH_TOOLS) == {path: expected for path, (_, expected) in WITH_TOOLS.items()}
         if stage.api is not None:
-            assert "output_config" not in stage.api.requests[0].body
-            assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["finish", "give_up", "look"]
-    assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
+            asked = [each.body for each in stage.api.requests]
+            assert not any("output_config" in each for each in asked)
+            assert {each["name"] for body in asked for each in body["tools"]} == {"finish", "give_up", "look"}
+            assert len(asked) == 1 + 2 + 2 + 1 + FOLLOW_UPS + 1
 
 
-@pytest.mark.parametrize("path", NATIVELY)
-async def test_a_result_is_promised_by_the_provider(path: str, model: str, carrying: str, tmp_path: Path) -> None:
-    said, expected = NATIVELY[path]
+async def test_a_result_is_promised_by_the_provider(model: str, carrying: str, tmp_path: Path) -> None:
     async with staged(model, tmp_path, name=NATIVE[model], tools=[look]) as stage, stage.open(carrying) as person:
-        outcome = await person.say(said, result=PEOPLE)
+        assert await heard(person, NATIVELY) == {path: expected for path, (_, expected) in NATIVELY.items()}
         if stage.api is not None:
-            assert stage.api.requests[0].body["output_config"]["format"]["type"] == "json_schema"
-            assert [each["name"] for each in stage.api.requests[0].body["tools"]] == ["look"]
-            assert stage.api.count == {"valid": 1, "after tools": 2}.get(path, FOLLOW_UPS + 1)
-    assert (outcome.error if isinstance(expected, str) else outcome.data) == expected
+            asked = [each.body for each in stage.api.requests]
+            assert all(each["output_config"]["format"]["type"] == "json_schema" for each in asked)
+            assert {each["name"] for body in asked for each in body["tools"]} == {"look"}
+            assert len(asked) == 1 + 2 + FOLLOW_UPS + 1
 
 
 async def test_a_shape_that_the_provider_cannot_promise_is_asked_for_with_tools(
