@@ -180,6 +180,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             pass
         finally:
             events._set_running_loop(None)
+        for task in asyncio.all_tasks(self):  # what is stuck for good would be told of when it is collected
+            coroutine = task.get_coro()
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
         self.faults.clear()
 
 
