@@ -3,11 +3,13 @@
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from flue_actors.conversation.approval import Verdict
 from tests.faults.simulation.actions import (
     CRASH_AT,
     POLICIES,
     Abort,
     Crash,
+    Decide,
     Erase,
     Follow,
     Full,
@@ -36,8 +38,11 @@ class SimulationMachine(RuleBasedStateMachine):
         troubled=st.sampled_from((0.0, 0.2)),
         small=st.booleans(),
         watched=st.booleans(),
+        more=st.booleans(),
     )
-    def begin(self, *, seed: int, lanes: bool, attempts: int, troubled: float, small: bool, watched: bool) -> None:
+    def begin(
+        self, *, seed: int, lanes: bool, attempts: int, troubled: float, small: bool, watched: bool, more: bool
+    ) -> None:
         self.world = World(
             Plan(
                 seed=seed,
@@ -48,6 +53,10 @@ class SimulationMachine(RuleBasedStateMachine):
                 max_active=2 if small else 10_000,
                 max_queued=3 if small else 1_000,
                 watched=watched,
+                tasks=0.4 if more else 0.0,
+                detached=0.3 if more else 0.0,
+                approvals=0.3 if more else 0.0,
+                counts=0.2 if more else 0.0,
             )
         )
 
@@ -68,6 +77,10 @@ class SimulationMachine(RuleBasedStateMachine):
     @rule(instance=INSTANCES, session=st.none() | SESSIONS)
     def erase(self, *, instance: int, session: int | None) -> None:
         self._do(Erase(instance=instance, session=session))
+
+    @rule(instance=INSTANCES, verdict=st.sampled_from(("approved", "denied")), torn=st.booleans())
+    def decide(self, *, instance: int, verdict: Verdict, torn: bool) -> None:
+        self._do(Decide(instance=instance, verdict=verdict, torn=torn))
 
     @rule(instance=INSTANCES, session=SESSIONS)
     def follow(self, *, instance: int, session: int) -> None:

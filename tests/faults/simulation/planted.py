@@ -1,25 +1,32 @@
 """Bugs to plant: each replaces one piece of the product by a wrong one, so the simulation can be seen to find it."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from flue_actors import operation, streaming
-from flue_actors.admission import Admission
+from flue_actors import approvals, approving, memory_tables, operation, streaming, subagents
+from flue_actors.admission import Admission, Sending
 from flue_actors.conversation import resumption
+from flue_actors.conversation.approval import Approval
 from flue_actors.conversation.entries import Source
 from flue_actors.conversation.transcript import Transcript
+from flue_actors.entry_writer import EntryWriter
 from flue_actors.events import Event, Operation
+from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.inputs import DispatchInput
+from flue_actors.intake import Intake
 from flue_actors.memory import MemoryStore
 from flue_actors.memory_tables import Tables
-from flue_actors.messages import Message, ToolCall
+from flue_actors.messages import Message, ToolCall, ToolResultMessage, Usage
 from flue_actors.party import Party
 from flue_actors.recording import Recording
-from flue_actors.storage import Admit, Committed, JournalRow, Op, Settle, Submission
-from flue_actors.submissions import Pending
+from flue_actors.state import InstanceState
+from flue_actors.storage import Admit, Append, Committed, Entry, JournalRow, Op, Settle, Submission
+from flue_actors.submissions import LiveInstance, Pending
 from flue_actors.tool_calls import Steps, ToolRunner
 from flue_actors.turn_record import TurnRecord
 
@@ -140,6 +147,103 @@ def _outcomes_left_out() -> AbstractContextManager[Any]:
     return patch.object(streaming, "replay", without_operations)
 
 
+def _child_unguarded() -> AbstractContextManager[Any]:
+    append = EntryWriter.append
+
+    def anyhow(self: EntryWriter, *entries: Entry, of: Pending | None = None) -> Append:
+        found = append(self, *entries, of=of)
+        return replace(found, submission_id=None) if found.session.startswith(TASK_PREFIX) else found
+
+    return patch.object(EntryWriter, "append", anyhow)
+
+
+def _task_begun_anew() -> AbstractContextManager[Any]:
+    named = subagents._task_id  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+
+    def another(writer: EntryWriter, call_id: str) -> str:
+        return named(writer, f"{call_id}/{writer.host.submission.attempt}")
+
+    return patch.object(subagents, "_task_id", another)
+
+
+def _tasks_not_erased() -> AbstractContextManager[Any]:
+    def alone(_: memory_tables.Instance, session: str) -> list[str]:
+        return [session]
+
+    return patch.object(memory_tables.Instance, "family", alone)
+
+
+def _usage_forgotten() -> AbstractContextManager[Any]:
+    def nothing(_: ToolResultMessage) -> Usage:
+        return Usage()
+
+    return patch.object(resumption, "used_below", nothing)
+
+
+def _reported_again() -> AbstractContextManager[Any]:
+    def another(self: Intake, key: AgentKey, session: str, given: Any, principal: Any, named: str) -> Awaitable[Any]:
+        name = f"{named}/{id(self)}" if isinstance(given, DispatchInput) else named
+        return self.admit(key, session, given, Sending(principal=principal, idempotency_key=name))
+
+    return patch.object(Intake, "send", another)
+
+
+def _decided_in_memory() -> AbstractContextManager[Any]:
+    write = approvals.Approvals._write  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+
+    def nothing(self: approvals.Approvals, pending: Pending, row: str, decided: Approval, *, resume: bool) -> Op:
+        return replace(write(self, pending, row, replace(decided, decision=None), resume=resume), **_unresumed(pending))
+
+    return patch.object(approvals.Approvals, "_write", nothing)
+
+
+def _unresumed(pending: Pending) -> dict[str, Any]:
+    return {"resume": False} if pending.suspended else {}
+
+
+def _last_decision_counts() -> AbstractContextManager[Any]:
+    class Anytime(asyncio.Lock):
+        async def acquire(self) -> Any:
+            return True
+
+        def release(self) -> None:
+            pass
+
+    return patch.object(approvals.asyncio, "Lock", Anytime)
+
+
+def _approved_again() -> AbstractContextManager[Any]:
+    def holds_back(self: approving.Approvals, call: ToolCall) -> bool:
+        return call.id in self._known  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+
+    return patch.object(approving.Approvals, "holds_back", holds_back)
+
+
+def _lane_not_blocked() -> AbstractContextManager[Any]:
+    def nobody(_: LiveInstance, session: str, *, by_session: bool) -> None:
+        return None
+
+    return patch.object(LiveInstance, "suspended_in", nobody)
+
+
+def _state_before_the_result() -> AbstractContextManager[Any]:
+    record = EntryWriter.record
+
+    async def apart(self: EntryWriter, message: Message, source: Source, *together: Op) -> None:
+        if together:
+            self.recording.write(*together)
+        await record(self, message, source)
+
+    return patch.object(EntryWriter, "record", apart)
+
+
+def _state_unseen() -> AbstractContextManager[Any]:
+    async def nothing(_: InstanceState) -> dict[str, bytes]:
+        return {}
+
+    return patch.object(InstanceState, "values", nothing)
+
+
 BUGS: Final[dict[str, Plant]] = {
     "an outcome is told before its commit": _told_before_the_commit,
     "the unknown-outcome result is forgotten": _unknown_outcome_forgotten,
@@ -155,5 +259,16 @@ BUGS: Final[dict[str, Plant]] = {
     "a recorded step runs again": _step_not_replayed,
     "an idempotency key is forgotten": _key_forgotten,
     "a replayed stream leaves outcomes out": _outcomes_left_out,
+    "a task writes though its parent's attempt is over": _child_unguarded,
+    "a task begins anew after a crash": _task_begun_anew,
+    "a task's conversation outlives its parent's": _tasks_not_erased,
+    "what a task used is forgotten at the restart": _usage_forgotten,
+    "a detached task reports again after a crash": _reported_again,
+    "a decision is acknowledged and not on disk": _decided_in_memory,
+    "of two decisions the last counts": _last_decision_counts,
+    "an approved call runs again after a crash": _approved_again,
+    "a lane goes on while one of it waits": _lane_not_blocked,
+    "state is written apart from the result": _state_before_the_result,
+    "a call does not see the state": _state_unseen,
 }
 """By name: what to plant, for as long as the context lasts."""

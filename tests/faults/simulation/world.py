@@ -36,7 +36,7 @@ from tests.faults.simulation.actions import (
     Send,
     Stop,
 )
-from tests.faults.simulation.clients import Clients
+from tests.faults.simulation.clients import KEYS, Clients
 from tests.faults.simulation.disk import Disk, SimulatedStore
 from tests.faults.simulation.followers import Followers
 from tests.faults.simulation.loop import Crashed, SimulatedLoop, Stuck
@@ -210,10 +210,20 @@ class World:
         """Leave it alone until it is quiet, and compare everything with what was promised."""
         try:
             self.settle()
+            self._run(self._compare_sessions)
             self.reference.finish()
             self.clients.finish()
         finally:
             self.close()
+
+    async def _compare_sessions(self) -> None:
+        """What is on the disk is what was written there and not removed."""
+        await asyncio.sleep(0)
+        for key in KEYS:
+            stored = {each.name for each in await self.disk.content.sessions(key)}
+            known = {session for owner, session in self.reference.entries if owner == key}
+            if stored != known:
+                self.reference.blame(f"{key} has {sorted(stored)} on disk, and should have {sorted(known)}")
 
     def close(self) -> None:
         """End what is left of the last process."""
@@ -292,8 +302,10 @@ class World:
             tools += make_more_tools(self.ledger)
         below: list[AgentProfile] = []
         for name in reversed(SUBAGENTS) if plan.tasks else ():
-            how = {"name": name, "description": "Helps.", "instructions": "Be simulated."}
-            below = [define_agent_profile(**how, tools=tools, subagents=below)]
+            profile = define_agent_profile(
+                name=name, description="Helps.", instructions="Be simulated.", tools=tools, subagents=below
+            )
+            below = [profile]
         return create_agent(
             model=SimulatedModel(self),
             instructions="Be simulated.",
