@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol, cast
 
 import bashkit
 
@@ -12,6 +12,13 @@ from flue_actors.sandboxes.virtual import wire
 _KEPT_BY_BASHKIT: Final = 1024 * 1024
 """Bytes of each stream; it drops what comes after them, and does not tell how much that was."""
 _CUT: Final = b"\n[output beyond the first MiB was thrown away]\n"
+
+
+class _Exact(Protocol):
+    """What a `bashkit.ExecResult` has that its stubs leave out."""
+
+    stdout_bytes: bytes
+    stderr_bytes: bytes
 
 
 class Command:
@@ -75,7 +82,8 @@ class Command:
         if result.error and not self._ended:
             self._printed["stderr"] += result.error.encode() + b"\n"
         elif self._stream is None and not self._ended:
-            self._printed = {"stdout": bytearray(result.stdout_bytes), "stderr": bytearray(result.stderr_bytes)}
+            exact = cast(_Exact, result)
+            self._printed = {"stdout": bytearray(exact.stdout_bytes), "stderr": bytearray(exact.stderr_bytes)}
         if any(len(printed) >= _KEPT_BY_BASHKIT for printed in self._printed.values()):
             self._printed["stderr"] += _CUT
 

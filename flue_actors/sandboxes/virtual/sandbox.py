@@ -1,7 +1,6 @@
 """A virtual sandbox as its users have it: what they ask goes to the interpreter's process, and comes back."""
 
 import asyncio
-import contextlib
 import posixpath
 from collections.abc import Mapping
 from typing import Final, Self, TypeVar
@@ -148,27 +147,28 @@ class VirtualSandbox:
             return self._line
 
 
-class Line:
+class Line(asyncio.Protocol):
     """To one interpreter."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+        self._frames = wire.Frames()
         self._last = 0
         self._waiting: dict[int, tuple[asyncio.Future[wire.Reply], OnOutput | None]] = {}
-        self._listening = asyncio.create_task(self._listen())
+        self._lost = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def open(cls) -> Self:
         """To a new one. Raises SandboxError."""
-        line = NURSERY.start()
-        asyncio.get_running_loop().call_later(_CALM, NURSERY.begin_ahead)
-        return cls(*await asyncio.open_unix_connection(sock=line))
+        line, loop = NURSERY.start(), asyncio.get_running_loop()
+        loop.call_later(_CALM, NURSERY.begin_ahead)
+        _, begun = await loop.create_unix_connection(cls, sock=line)
+        return begun
 
     @property
     def is_closed(self) -> bool:
         """True when nothing can be asked any more."""
-        return self._listening.done()
+        return self._transport is None or self._transport.is_closing()
 
     async def begin(self, opened: wire.Open) -> None:
         """Say what its sandbox is. Where nothing can be wrong with that, the first command need not wait for an answer."""
@@ -200,31 +200,36 @@ class Line:
 
     async def close(self) -> None:
         """The interpreter ends, and whoever waits hears of it."""
-        self._listening.cancel()
-        await asyncio.wait({self._listening})
-        self._hang_up()  # a task that is cancelled before its first step runs nothing, no finally either
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        if self._transport is not None:
+            self._transport.abort()
+            await asyncio.wait({self._lost})
 
-    def _send(self, request: wire.Request) -> None:
-        if self.is_closed:
-            raise SandboxError(_CRASHED)
-        self._writer.write(wire.frame(request))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`. So are the next two."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
 
-    async def _listen(self) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Hear the answers. What makes no sense is the last that is heard."""
         try:
-            while True:
-                self._hear(await wire.next_answer(self._reader))
+            for answer in self._frames.answers(data):
+                self._hear(answer)
         except EOFError:
-            pass
-        finally:
-            self._hang_up()
+            if self._transport is not None:
+                self._transport.abort()
 
-    def _hang_up(self) -> None:
-        self._writer.transport.abort()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
         for answer, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(SandboxError(_CRASHED))
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def _send(self, request: wire.Request) -> None:
+        if self._transport is None or self.is_closed:
+            raise SandboxError(_CRASHED)
+        self._transport.write(wire.frame(request))
 
     def _hear(self, answer: wire.Answer) -> None:
         waiting = self._waiting.get(answer.number)

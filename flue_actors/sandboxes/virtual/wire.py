@@ -3,8 +3,7 @@
 The process runs what a model wrote, so what it says is decoded into these Structs and trusted no further.
 """
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -164,25 +163,31 @@ def frame(said: Request | Answer) -> bytes:
     return len(body).to_bytes(_LENGTH) + body
 
 
-async def next_request(reader: asyncio.StreamReader) -> Request:
-    """The next thing asked. Raises EOFError when the line is closed."""
-    return _request(await _body(reader))
+class Frames:
+    """What comes over the line, cut into what was said. It holds no more than one frame that is not whole yet."""
 
+    def __init__(self) -> None:
+        self._came = bytearray()
 
-async def next_answer(reader: asyncio.StreamReader) -> Answer:
-    """The next thing said. Raises EOFError when the line is closed or it makes no sense."""
-    body = await _body(reader)
-    try:
-        return _answer(body)
-    except msgspec.MsgspecError as error:
-        raise EOFError from error
+    def requests(self, data: bytes) -> Iterator[Request]:
+        """What is asked, of the bytes that came now and before."""
+        return map(_request, self._whole(data))
 
+    def answers(self, data: bytes) -> Iterator[Answer]:
+        """The same of answers. Raises EOFError where it makes no sense."""
+        try:
+            yield from map(_answer, self._whole(data))
+        except msgspec.MsgspecError as error:
+            raise EOFError from error
 
-async def _body(reader: asyncio.StreamReader) -> bytes:
-    try:
-        length = int.from_bytes(await reader.readexactly(_LENGTH))
-        if length > LARGEST_FRAME:
-            raise EOFError
-        return await reader.readexactly(length)
-    except OSError as error:
-        raise EOFError from error
+    def _whole(self, data: bytes) -> Iterator[bytes]:
+        self._came += data
+        while len(self._came) >= _LENGTH:
+            end = _LENGTH + int.from_bytes(self._came[:_LENGTH])
+            if end > _LENGTH + LARGEST_FRAME:
+                raise EOFError
+            if len(self._came) < end:
+                return
+            body = bytes(self._came[_LENGTH:end])
+            del self._came[:end]
+            yield body
