@@ -290,9 +290,9 @@ class Clients:
         """Decide on one of the calls that wait, if there is one."""
         life = self._world.process()
         key = KEYS[action.instance]
-        await self._decide(life, key, action.verdict, most=1)
-        if action.torn:
-            await self._decide(life, key, "denied" if action.verdict == "approved" else "approved", most=1)
+        other: Verdict = "denied" if action.verdict == "approved" else "approved"
+        verdicts = [action.verdict, other] if action.torn else [action.verdict]
+        await asyncio.gather(*[self._decide(life, key, verdict, most=1) for verdict in verdicts])
 
     async def decide_on_everything(self) -> None:
         """Whoever has to decide comes, and does."""

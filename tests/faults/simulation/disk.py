@@ -13,6 +13,7 @@ from flue_actors.errors import FencedError, StoreError, StoreUnavailableError
 from flue_actors.ids import AgentKey
 from flue_actors.memory import memory_store
 from flue_actors.storage import (
+    Attachment,
     Committed,
     Entry,
     Fence,
@@ -212,6 +213,9 @@ class SimulatedStore:
 
     async def kv(self, key: AgentKey, kind: KvKind) -> dict[str, bytes]:
         return await self._read(lambda store: store.kv(key, kind))
+
+    async def attachment(self, key: AgentKey, id: str) -> Attachment | None:
+        return await self._read(lambda store: store.attachment(key, id))
 
     def statistics(self) -> StoreStatistics:
         waiting = len(self._queue) + len(self._writing)

@@ -139,15 +139,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 raise Stuck("it does not end")
 
     def _wake(self) -> None:
-        """Nothing can run now: go to the time of the next timer."""
+        """Nothing can run now: go to the time of the next timer. All that are due then fire together, as in asyncio."""
         timers = self._timers
-        while timers:
+        while timers and (not self._ready or timers[0][0] <= self._now):
             when, _, _, handle = heapq.heappop(timers)
             if handle.callback is not None:
                 self._now = max(self._now, when)
                 self._ready.append(handle)
-                return
-        raise Stuck("everybody waits for somebody else")
+        if not self._ready:
+            raise Stuck("everybody waits for somebody else")
 
     def left(self) -> list[str]:
         """The tasks of the product that have not ended, by what they run."""
