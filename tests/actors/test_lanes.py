@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from flue_actors.actors import Actor
-from flue_actors.errors import SessionBusyError
-from tests.actors.helpers import now, sleep, virtual, world
+from flue_actors.errors import DeadlineExceededError, SessionBusyError
+from tests.actors.helpers import hang, now, sleep, virtual, world
 
 
 class Laned(Actor):
@@ -89,6 +89,28 @@ async def test_reschedule_can_take_the_lanes_away_again():
         await w.ref().ask(("y", lambda _: started.append(now())))
         await running
     assert started == [1]
+
+
+@virtual
+async def test_a_fresh_actor_says_which_lanes_what_still_runs_on_the_one_before_it_is_in():
+    started = []
+
+    class Learner(Laned):
+        on = False
+
+    async def learn_and_hang(actor):
+        actor.on = True
+        actor.context.reschedule()
+        await hang(actor)
+
+    async with world(lambda _: Learner()) as w:
+        stuck = w.ref().ask(("x", learn_and_hang), timeout=10)
+        other = w.ref().ask(("y", sleep(60)))
+        same = w.ref().ask(("y", lambda _: started.append(now())))
+        with pytest.raises(DeadlineExceededError):
+            await stuck
+        await asyncio.gather(other, same)
+    assert started == [60]
 
 
 @virtual

@@ -291,7 +291,7 @@ class Clients:
         life = self._world.process()
         key = KEYS[action.instance]
         other: Verdict = "denied" if action.verdict == "approved" else "approved"
-        verdicts = [action.verdict, other] if action.torn else [action.verdict]
+        verdicts: list[Verdict] = [action.verdict, other] if action.torn else [action.verdict]
         await asyncio.gather(*[self._decide(life, key, verdict, most=1) for verdict in verdicts])
 
     async def decide_on_everything(self) -> None:
