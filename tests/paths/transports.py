@@ -126,8 +126,9 @@ class Events(Post):
 
     async def say(self, text: str, **what: Unpack[What]) -> Outcome:
         reply = await self.send(text, what)
-        if reply.status != 200:
+        if reply.status >= 400:
             return self.told(reply.json)
+        assert reply.headers["content-type"].startswith("text/event-stream")
         frames = [frame for frame in reply.body.decode().split("\n\n") if frame and not frame.startswith(":")]
         events = [json.loads(frame.partition("data: ")[2]) for frame in frames]
         if events[-1]["type"] == "error":
@@ -143,8 +144,9 @@ class Receipt(Post):
 
     async def say(self, text: str, **what: Unpack[What]) -> Outcome:
         reply = await self.send(text, what)
-        if reply.status != 202:
+        if reply.status >= 400:
             return self.told(reply.json)
+        assert reply.status == 202
         async with asyncio.timeout(PATIENCE):
             while True:
                 receipt = await exchange(self.address, request("GET", reply.headers["location"] + "?wait=5"))
