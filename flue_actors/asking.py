@@ -51,7 +51,6 @@ class History:
         "_agent",
         "_attachments",
         "_known",
-        "_overflowed",
         "_resolved",
         "_services",
         "_system",
@@ -70,7 +69,6 @@ class History:
         self._workspace = place.workspace
         self._resolved = resolved
         self._known: Window | None = None
-        self._overflowed = False
 
     async def ask(self, call: ModelCall, request: Callable[[], ModelRequest]) -> Reply:
         """Perform the call of this request; if the model cannot read it all, once more behind a summary.
@@ -88,9 +86,8 @@ class History:
             error = ContextOverflowError(dev="the reply says so")
         except ContextOverflowError as refused:
             error = refused
-        if self._overflowed or not await self.compact("overflow"):
+        if not await self.compact("overflow"):
             raise error
-        self._overflowed = True
         return await call.perform(await self._whole(request()))
 
     @property

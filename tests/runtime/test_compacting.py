@@ -41,6 +41,12 @@ async def nap(seconds: float = 5) -> str:
     return "rested"
 
 
+@tool
+async def recite() -> str:
+    """Say something long."""
+    return LONG
+
+
 def is_summary(request: ModelRequest) -> bool:
     return request.max_tokens is not None
 
@@ -159,6 +165,21 @@ async def test_a_refused_context_is_summarised_and_asked_once_more() -> None:
         answer = await ref.prompt("now")
         assert answer.text == "now"
         assert answer.total_usage.input == answer.usage.input + 70 * len(model.summaries) > answer.usage.input
+        await whole(one)
+
+
+@virtual_time
+async def test_a_long_turn_may_be_summarised_more_than_once() -> None:
+    def said(request: ModelRequest) -> Any:
+        if len(request.messages) > 6:
+            return ContextOverflowError()
+        return "done" if len(model.asked) > 12 else call("recite", f"c{len(model.asked)}")
+
+    model = Model(said)
+    async with machine(agent(compaction=False, tools=[recite])) as one:
+        ref = await start(one, model)
+        assert (await ref.prompt("go")).text == "done"
+        assert len(model.summaries) > 1
         await whole(one)
 
 
