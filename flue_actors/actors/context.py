@@ -85,7 +85,8 @@ class ActorContext:
 
         Raises:
             DepthLimitError: Children nest too deep.
-            ActorError: The address is taken, or an attached child is wanted where no message is being handled.
+            ActorError: The address is taken, or an attached child is wanted where no message is being handled, or
+                where it was cancelled.
         """
         return self._activation.core.spawn(self._activation, kind, id, detached=detached)
 

@@ -268,6 +268,8 @@ class Core:
         handling = current()
         if handling is None or handling.activation is not parent:
             raise ActorError("An attached child belongs to a message: spawn it in the handler, or detached.")
+        if handling.interrupted is not None:
+            raise ActorError("The message is cancelled, and so would be its child.")
         if handling.children is None:
             handling.children = Children(handling, self.limits.max_children)
         return handling.children

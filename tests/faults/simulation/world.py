@@ -341,7 +341,7 @@ class World:
         life = self.life
         life.stopping = True
         writable = self.disk.full_until + PATIENCE <= self._time()
-        self._run(lambda: life.runtime.stop(seconds))
+        self._run(lambda: self._stopped(life, seconds))
         if self.life is not life:
             return  # it crashed on the way
         snapshot = life.runtime.snapshot()
@@ -356,6 +356,10 @@ class World:
                 self.reference.blame(f"left behind by a stop: {left}")
         self.reference.stopped(writable=writable)
         self._end(life)
+
+    async def _stopped(self, life: Life, seconds: float) -> None:
+        await life.runtime.stop(seconds)
+        await asyncio.sleep(0.001)  # what was left behind hears that the store is closed
 
     def _crash(self) -> None:
         life = self.life
