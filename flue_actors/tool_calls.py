@@ -158,7 +158,7 @@ class ToolRunner:
         shown: ToolResultMessage | None = unknown_outcome(call, self._services.clock.now_ms())  # if it is cut off
         try:
             result, together = await self._answer(call)
-            await self._record(result, together)
+            await self._keep(result, together)
             shown = result
         except LeftOpen as left:
             shown = None  # it has not ended
@@ -177,6 +177,13 @@ class ToolRunner:
             result=events.ToolOutput(shown.content, shown.details),
             duration_ms=round((asyncio.get_running_loop().time() - started) * 1000),
         )
+
+    async def _keep(self, result: ToolResultMessage, together: Sequence[Op]) -> None:
+        try:
+            await self._record(result, together)
+        except BaseException:
+            self._around.state.forget()  # what was written of it may not be what is stored
+            raise
 
     async def _answer(self, call: ToolCall) -> tuple[ToolResultMessage, Sequence[Op]]:
         now = self._services.clock.now_ms()
