@@ -82,7 +82,7 @@ class Command:
         if result.error and not self._ended:
             self._printed["stderr"] += result.error.encode() + b"\n"
         elif self._stream is None and not self._ended:
-            exact = cast(_Exact, result)
+            exact = cast("_Exact", result)
             self._printed = {"stdout": bytearray(exact.stdout_bytes), "stderr": bytearray(exact.stderr_bytes)}
         if any(len(printed) >= _KEPT_BY_BASHKIT for printed in self._printed.values()):
             self._printed["stderr"] += _CUT
