@@ -149,3 +149,16 @@ async def test_a_command_that_is_cancelled_before_it_began_does_not_run() -> Non
             await running
         await sandbox.exec("sleep 0.1")
         assert await sandbox.stat("ran") is None
+
+
+def test_it_works_on_uvloop_too() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def run() -> bytes:
+        sandbox = await virtual().open(SandboxContext(key=AgentKey("agent", "uv")))
+        try:
+            return (await sandbox.exec("echo hi")).stdout
+        finally:
+            await sandbox.close()
+
+    assert uvloop.run(run()) == b"hi\n"

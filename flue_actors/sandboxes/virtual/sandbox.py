@@ -3,7 +3,7 @@
 import asyncio
 import posixpath
 from collections.abc import Mapping
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeVar, cast
 
 import msgspec
 
@@ -206,8 +206,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`. So are the next two."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's do not derive from it
 
     def data_received(self, data: bytes) -> None:
         """Hear the answers. What makes no sense is the last that is heard."""
