@@ -37,7 +37,7 @@ class Approvals:
         self._services = services
         self._instances = instances
         self._release = release
-        self._waiting: set[Pending] = set()
+        self._waiting: dict[Pending, None] = {}  # in order: what is swept has to be the same every time
         self._sweeper: asyncio.Task[None] | None = None
         self._one_by_one = (
             asyncio.Lock()
@@ -48,7 +48,7 @@ class Approvals:
         if pending.is_decided:  # while that was written
             self._release(pending)
             return
-        self._waiting.add(pending)
+        self._waiting[pending] = None
         if self._sweeper is None:
             self._sweeper = asyncio.ensure_future(self._sweep())
 
@@ -141,7 +141,7 @@ class Approvals:
         pending.decided[approval.id] = decision.verdict
         self._show(pending, decided, decision)
         if pending.suspended and pending.is_decided:  # it may have been suspended while this was written
-            self._waiting.discard(pending)
+            self._waiting.pop(pending, None)
             self._release(pending)
 
     async def _look_again(self, pending: Pending, row: str) -> None:
@@ -151,7 +151,7 @@ class Approvals:
             raise FencedError
         pending.approvals.update(stored)
         if pending.suspended and pending.is_decided:
-            self._waiting.discard(pending)
+            self._waiting.pop(pending, None)
             self._release(pending)
 
     def _write(self, pending: Pending, row: str, decided: Approval, *, resume: bool) -> Op:
@@ -188,7 +188,7 @@ class Approvals:
             await asyncio.sleep(LOOKS_EVERY)
             for pending in list(self._waiting):
                 if pending.settled or not pending.suspended:
-                    self._waiting.discard(pending)
+                    self._waiting.pop(pending, None)
                     continue
                 try:
                     await self._expire(pending)
@@ -205,7 +205,7 @@ class Approvals:
                     async with self._one_by_one:
                         await self._record(pending, row, denied)
         if pending.suspended and pending.is_decided:  # by a process that died before it could go on
-            self._waiting.discard(pending)
+            self._waiting.pop(pending, None)
             self._release(pending)
 
 

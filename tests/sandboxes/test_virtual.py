@@ -155,7 +155,7 @@ def test_it_works_on_uvloop_too() -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def run() -> bytes:
-        sandbox = await virtual().open(SandboxContext(key=AgentKey("agent", "uv")))
+        sandbox = await virtual().open(context())
         try:
             return (await sandbox.exec("echo hi")).stdout
         finally:
