@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ from flue_actors.sandboxes.protocol import SandboxContext
 from flue_actors.sandboxes.virtual import VirtualLimits, VirtualSandboxes, virtual
 from flue_actors.sandboxes.virtual.sandbox import VirtualSandbox
 from tests.sandboxes.conftest import context
+from tests.sandboxes.test_virtual_escapes import interpreters
 
 
 @asynccontextmanager
@@ -142,11 +144,18 @@ async def test_a_hundred_at_once_do_not_see_each_other() -> None:
 async def test_a_command_that_is_cancelled_before_it_began_does_not_run() -> None:
     async with opened(virtual()) as sandbox:
         await sandbox.exec("true")
-        running = asyncio.ensure_future(sandbox.exec("echo > ran"))
-        await asyncio.sleep(0)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        stopped = interpreters()  # so that it reads both at once, however fast it is
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            running = asyncio.ensure_future(sandbox.exec("echo > ran"))
+            await asyncio.sleep(0)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
         await sandbox.exec("sleep 0.1")
         assert await sandbox.stat("ran") is None
 
