@@ -25,6 +25,7 @@ class Delivery:
     def __init__(self, services: Services, system: ActorSystem) -> None:
         self._services = services
         self._system = system
+        self._settling: set[asyncio.Task[None]] = set()
         self.backlog = Backlog(self._post)
 
     def deliver(self, pending: Pending) -> None:
@@ -79,6 +80,15 @@ class Delivery:
         for pending in self.backlog.close():
             keep_for_next_start(self._services, pending)
 
+    async def end(self) -> None:
+        """Give what is being settled here ``settings.cancel_grace`` to get there; the rest is left to the next start."""
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=self._services.settings.cancel_grace)
+        for task in self._settling:
+            task.cancel()
+        if self._settling:
+            await asyncio.wait(self._settling)
+
     def _post(self, pending: Pending) -> None:
         """However the mailbox ends it, it gets settled."""
         pending.held = None
@@ -114,9 +124,16 @@ class Delivery:
                 keep_for_next_start(self._services, each)
             return
         task = asyncio.ensure_future(settle_unworked(self._services, pending, self._failure(pending, error)))
-        pending.instance.settling.add(task)
-        task.add_done_callback(pending.instance.settling.discard)
-        task.add_done_callback(lambda _: self._take_up_held(pending))  # its time was over as it began to wait
+        for under_way in (self._settling, pending.instance.settling):
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        task.add_done_callback(lambda task: self._ended(pending, task))
+
+    def _ended(self, pending: Pending, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():
+            for each in (pending, *pending.joined()):
+                keep_for_next_start(self._services, each)
+        self._take_up_held(pending)  # its time was over as it began to wait
 
     def _failure(self, pending: Pending, error: BaseException | None) -> FlueError:
         """What a submission that its actor could not settle is settled with."""

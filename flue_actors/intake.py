@@ -125,6 +125,10 @@ class Intake:
         await self._sweeper.stop()
         await self.approvals.stop()
 
+    async def settled(self) -> None:
+        """Return when nothing is settled past its actor any more."""
+        await self._delivery.end()
+
     def _take_up(self, left: Sequence[Submission]) -> None:
         """In the order of acceptance."""
         roster, here = self._roster(), list[Pending]()

@@ -214,6 +214,8 @@ class Runtime:
                 self._loading.cancel()
                 await asyncio.wait([self._loading])
             await self._system.stop(timeout=self.settings.drain_timeout if timeout is None else timeout)
+            if self._intake is not None:
+                await self._intake.settled()
             await self._instances.quiet()
             self._instances.feeds.close()
             await self._models.aclose()

@@ -109,6 +109,7 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
         tell_outcome(services, pending, row, error)
         return
     pending.reread(row)
+    pending.suspended = False  # it waits for nobody's decision any more: a stop that comes now is not to leave it
     if pending.resumed:
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         session, past = await reopen(services, pending.submission)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flue_actors import Durability, create_agent, memory_store, tool
-from flue_actors.errors import DeadlineExceededError, StoreUnavailableError
+from flue_actors.errors import AbortedError, DeadlineExceededError, InterruptedTurnError, StoreUnavailableError
 from flue_actors.messages import ToolCall
 from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle
 from flue_actors.testing import ScriptedModel
@@ -136,3 +136,22 @@ async def test_reads_go_on_while_the_store_takes_no_writes(store: Any) -> None:
             await ref.dispatch("more")
         assert len(await ref.history()) == 2
         assert (await ref.submission(receipt.submission_id)).outcome == "completed"
+
+
+@virtual_time
+async def test_a_stop_does_not_wait_for_an_outcome_that_the_store_never_takes(store: Any) -> None:
+    slow = create_agent(model="scripted/echo?rate=1", instructions="Echo.")
+    async with running(slow, store=store) as runtime:
+        ref = runtime.ref("agent", "u1")
+        await ref.submit("hello")
+        waiting = await ref.submit("and then?")
+        store.refused = Settle
+        await ref.abort()
+        await asyncio.sleep(1)
+        await runtime.stop(0)
+        with pytest.raises(InterruptedTurnError):
+            await waiting.result()
+    store.refused = None
+    async with running(slow, store=store) as again:
+        with pytest.raises(AbortedError):
+            await again.ref("agent", "u1").wait(waiting.submission_id)
