@@ -63,6 +63,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
         tools: Tools for this input alone. They are gone after a restart.
         shape: The type of the structured result it asks for.
         watch: Its sender reads its events.
+        owed: It belongs to what was accepted before (a task's report): it is let in however full the queues are.
     """
 
     if_busy: IfBusy = "queue"
@@ -74,6 +75,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     attachments: tuple[PutAttachment, ...] = ()
     tools: tuple[Tool, ...] = ()
     shape: ResultShape[Any] | None = None
+    owed: bool = False
 
 
 PLAINLY: Final = Sending()
@@ -217,11 +219,13 @@ class Admission:
         return Settled(row, watch=how.watch)
 
     def _check_room(self, key: AgentKey, session: str, how: Sending) -> None:
+        if key in self._closed:
+            raise SessionBusyError("This instance is being erased.", details="Send it again in a moment.")
+        if how.owed:
+            return
         settings = self._services.settings
         if self._instances.pending >= settings.max_pending:
             raise OverloadedError(retry_after=1)
-        if key in self._closed:
-            raise SessionBusyError("This instance is being erased.", details="Send it again in a moment.")
         instance = self._instances.get(key)
         if instance is None:
             return

@@ -44,4 +44,4 @@ async def report(services: Services, pending: Pending, given: Input, text: str, 
     try:
         await patiently(services.send, key, given.reports_to, DispatchInput(said), pending.principal, named)
     except (CallerError, UnavailableError):
-        return  # its parent takes nothing any more: it is being erased, or has too much to do
+        return  # its parent takes nothing any more: it is being erased

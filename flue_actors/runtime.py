@@ -416,7 +416,8 @@ class Runtime:
     def _make_system(self) -> ActorSystem:
         settings = self.settings
         limits = ActorLimits(
-            mailbox_size=settings.max_pending,  # admission is the bound; nothing admitted may find the mailbox full
+            # Admission is the bound, and each detached task may owe a report: nothing admitted finds the mailbox full.
+            mailbox_size=2 * settings.max_pending,
             passivate_after=settings.passivate_after,
             max_active=settings.max_active,
             cancel_grace=settings.cancel_grace,

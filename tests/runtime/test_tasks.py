@@ -17,6 +17,7 @@ from flue_actors.errors import (
     DeadlineExceededError,
     InvalidRequestError,
     ModelError,
+    QueueFullError,
     SubagentNotFoundError,
     ToolFailedError,
     TurnLimitError,
@@ -308,3 +309,18 @@ async def test_a_detached_task_holds_nobody_up_and_reports_as_a_message_of_its_o
         (report,) = [each for each in await shown(ref) if isinstance(each, SignalMessage)]
         assert '"text": "rested 100"' in report.content
         assert (await ref.status()).state == "idle"
+
+
+@virtual_time
+async def test_a_detached_task_reports_however_full_the_queue_is() -> None:
+    given = task("sleep", detached=True)
+    model = FunctionModel(by_message(go=given, sleep=call("nap", seconds=10), long=call("nap", seconds=20)))
+    profile = parent(model, worker(tools=[nap]), tools=[nap])
+    async with running(profile, settings=Settings(max_queued=2)) as runtime:
+        ref = runtime.ref("agent", "u1")
+        await ref.prompt("go")
+        await ref.submit("long")
+        with pytest.raises(QueueFullError):
+            await ref.submit("next")
+        await asyncio.sleep(60)
+        assert len([each for each in await shown(ref) if isinstance(each, SignalMessage)]) == 1
