@@ -113,6 +113,11 @@ _ALL: Final = (
         goals={"first_ms": Goal(at_most=2)},
     ),
     Benchmark(
+        name="sandbox_free",
+        says="a turn of an agent without a sandbox, beside one that has one and alone; what plain agents load of it",
+        goals={"cpu_ratio": Goal(at_most=1.02), "modules": Goal(at_most=0), "processes": Goal(at_most=0)},
+    ),
+    Benchmark(
         name="passivation",
         says="what 100,000 instances touched once and passivated leave in the runtime",
         goals={
