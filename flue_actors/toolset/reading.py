@@ -10,13 +10,14 @@ from flue_actors.definition.tools import ToolAnswer, ToolContext, tool
 from flue_actors.errors import SandboxFileError, ToolError
 from flue_actors.sandboxes.protocol import DirEntry
 from flue_actors.sandboxes.workspace import Workspace
-from flue_actors.toolset.truncation import head
+from flue_actors.toolset.truncation import BYTES, LINES, head
 
 LARGE: Final = 1024 * 1024
-"""Bytes from which on a file is taken apart in a thread: 10 MiB of short lines take 60 ms."""
+"""Bytes from which on a file is taken apart in a thread."""
 
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
 _LOOKED_AT: Final = 8192
+_BLOCK: Final = 64 * 1024
 
 
 @tool(idempotent=True)
@@ -55,10 +56,10 @@ def shown_file(path: str, data: bytes, offset: int | None, limit: int | None) ->
         return ToolAnswer(text=f"{path}: {mime_type}, {len(data)} bytes.", images=images, details=details)
     if is_binary(data):
         return ToolAnswer(text=f"{path} is no text: a binary file of {len(data)} bytes.", details=details)
-    text = data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
-    if not text:
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data:
         return ToolAnswer(text="(empty file)", details=details)
-    return _part(path, text, offset or 1, limit)
+    return _part(path, data, offset or 1, LINES if limit is None else min(limit, LINES))
 
 
 def image_type(data: bytes) -> str | None:
@@ -83,22 +84,38 @@ def is_binary(data: bytes) -> bool:
     return False
 
 
-def _part(path: str, text: str, first: int, limit: int | None) -> ToolAnswer:
-    lines = text.split("\n")
-    total = len(lines) - (1 if text.endswith("\n") else 0)
+def _part(path: str, data: bytes, first: int, limit: int) -> ToolAnswer:
+    """Only what is shown is decoded: the lines of a large file as a list would take twenty times its memory."""
+    total = data.count(b"\n") + (0 if data.endswith(b"\n") else 1)
     if first > total:
         raise ToolError(f"{path} has {total} lines; there is no line {first}.")
-    wanted = lines[first - 1 : total if limit is None else min(total, first - 1 + limit)]
-    shown = head("\n".join(wanted))
-    body = shown.text.removesuffix("\n") if shown.is_cut else shown.text
+    start = _start_of(data, first)
+    text = data[start : start + BYTES + 4].decode(
+        errors="replace"
+    )  # so much more that `head` sees whether there is more
+    shown = head(text, lines=limit)
+    body = shown.text.removesuffix("\n")
     last = first - 1 + shown.lines
     details = {"path": path, "lines": shown.lines}
-    if shown.is_cut and shown.lines == 1 and len(wanted[0].encode()) > len(body.encode()):
-        note = f"[line {first} of {total} is {len(wanted[0].encode())} bytes long: its first {len(body.encode())} are shown"
+    if shown.lines == 1 and len(text.partition("\n")[0]) > len(body):
+        end = data.find(b"\n", start)
+        length = (end if end >= 0 else len(data)) - start
+        note = f"[line {first} of {total} is {length} bytes long: its first {len(body.encode())} are shown"
         return ToolAnswer(text=f"{body}\n{note}{_go_on(last, total)}]", details=details)
     if last < total:
         body = f"{body}\n[lines {first}-{last} of {total}{_go_on(last, total)}]"
     return ToolAnswer(text=body, details=details)
+
+
+def _start_of(data: bytes, line: int) -> int:
+    """Where a line begins that is there; the first is 1."""
+    at, before = 0, line - 1
+    while (passed := data.count(b"\n", at, at + _BLOCK)) < before:
+        before -= passed
+        at += _BLOCK
+    for _ in range(before):
+        at = data.index(b"\n", at) + 1
+    return at
 
 
 def _go_on(last: int, total: int) -> str:

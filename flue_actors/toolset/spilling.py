@@ -17,7 +17,10 @@ async def spill(sandbox: Workspace, name: str, data: bytes) -> str | None:
     """Keep an output as a file; the oldest ones go. Returns its path, or None when the sandbox does not take it."""
     path = posixpath.join(FOLDER, re.sub(r"[^A-Za-z0-9_-]", "_", name)[:100] + ".txt")
     try:
-        if await sandbox.stat(FOLDER) is None:
+        folder = await sandbox.stat(FOLDER)
+        if folder is not None and folder.kind != "directory":
+            return None  # a link: the oldest files behind it are not ours to remove
+        if folder is None:
             await sandbox.write(posixpath.join(FOLDER, ".gitignore"), b"*\n")
         await sandbox.write(path, data)
         await _forget_oldest(sandbox)

@@ -1,11 +1,18 @@
 """The tools ``write`` and ``edit``. Those that change the same file wait for each other."""
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Final
 
 import msgspec
 
 from flue_actors.definition.tools import ToolAnswer, ToolContext, tool
 from flue_actors.errors import ToolError
+
+LARGEST: Final = 32 * 1024 * 1024
+"""Characters of a file after an edit: more could not be read again, and one letter replaced by a long text makes terabytes."""
+
+_LARGE: Final = 1024 * 1024
+"""Bytes from which on a file is edited in a thread: 8 MiB take 100 ms."""
 
 _BOM = "\ufeff"
 _Path = Annotated[str, msgspec.Meta(description="The file, relative to the working directory or absolute.")]
@@ -38,14 +45,23 @@ async def edit(
     sandbox = context.sandbox
     await sandbox.opened()
     async with sandbox.locked(path):
-        try:
-            text = (await sandbox.read(path)).decode()
-        except UnicodeDecodeError:
-            raise ToolError(f"{path} is not UTF-8 text.") from None
-        new, count = replaced(text, oldText, newText, every=replaceAll)
-        await sandbox.write(path, new.encode(errors="replace"))
+        data = await sandbox.read(path)
+        if len(data) > _LARGE:
+            new, count = await asyncio.to_thread(_edited, path, data, oldText, newText, replaceAll)
+        else:
+            new, count = _edited(path, data, oldText, newText, replaceAll)
+        await sandbox.write(path, new)
     done = "1 replacement" if count == 1 else f"{count} replacements"
     return ToolAnswer(text=f"Edited {path}: {done}.", details={"path": path, "replacements": count})
+
+
+def _edited(path: str, data: bytes, old: str, new: str, every: bool) -> tuple[bytes, int]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ToolError(f"{path} is not UTF-8 text.") from None
+    done, count = replaced(text, old, new, every=every)
+    return done.encode(errors="replace"), count
 
 
 def replaced(text: str, old: str, new: str, *, every: bool = False) -> tuple[str, int]:
@@ -54,7 +70,7 @@ def replaced(text: str, old: str, new: str, *, every: bool = False) -> tuple[str
     Line ends and a byte order mark stay as the file has them: a model writes ``\\n``, whatever it edits.
 
     Raises:
-        ToolError: The old text is not there, is there more than once, or nothing would change.
+        ToolError: The old text is not there, is there more than once, nothing would change, or too much would come of it.
     """
     if not old:
         raise ToolError("oldText is empty; to make a whole file, use write.")
@@ -69,4 +85,6 @@ def replaced(text: str, old: str, new: str, *, every: bool = False) -> tuple[str
         raise ToolError(f"oldText occurs {count} times. Give more of what is around it, or set replaceAll.")
     if old == new:
         raise ToolError("newText is the same as oldText; nothing was changed.")
+    if len(body) + count * (len(new) - len(old)) > LARGEST:
+        raise ToolError(f"The file would be larger than {LARGEST >> 20} MiB; nothing was changed.")
     return mark + body.replace(old, new), count

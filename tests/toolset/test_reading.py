@@ -1,9 +1,11 @@
 """The tool ``read``."""
 
+import tracemalloc
+
 import pytest
 
 from flue_actors.errors import SandboxFileError, ToolArgumentsError, ToolError
-from flue_actors.toolset.reading import read
+from flue_actors.toolset.reading import read, shown_file
 from tests.toolset.sandboxes import desk
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
@@ -84,3 +86,28 @@ async def test_an_empty_file_says_so_and_a_byte_order_mark_is_not_shown() -> Non
     at = desk(empty="", marked="\ufeffhi")
     assert (await at.call(read, path="empty")).text == "(empty file)"
     assert (await at.call(read, path="marked")).text == "hi"
+
+
+async def test_the_lines_of_a_part_are_counted_also_where_the_last_is_empty() -> None:
+    at = desk(a_txt="a\n\nb\n")
+    answer = await at.call(read, path="a.txt", limit=2)
+    assert answer.text == "a\n\n[lines 1-2 of 3; go on with offset=3]"
+    assert (await at.call(read, path="a.txt")).text == "a\n\nb"
+
+
+async def test_a_line_far_behind_the_beginning_is_found() -> None:
+    at = desk(a_txt="".join(f"{n}\n" for n in range(1, 200_001)))
+    answer = await at.call(read, path="a.txt", offset=123_456, limit=1)
+    assert answer.text == "123456\n[lines 123456-123456 of 200000; go on with offset=123457]"
+
+
+def test_a_large_file_takes_little_memory_beside_its_own() -> None:
+    data = b"\n" * (8 << 20)
+    tracemalloc.start()
+    try:
+        answer = shown_file("a.txt", data, 8 << 20, None)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.details["lines"] == 1
+    assert most < len(data) // 8

@@ -84,3 +84,17 @@ async def test_a_thousand_paths_at_most() -> None:
 def test_the_shell_looks_for_the_name_alone_where_it_can() -> None:
     assert "-name '*.py'" in find_command("src/**/*.py", ".")
     assert "-name" not in find_command("**/*.{a,b}", "-x").split()
+
+
+def test_a_pattern_of_many_parts_is_not_tried_on_a_deep_tree() -> None:
+    found = ["a/" * 200 + "a"] * 2_500  # as much as a command's output may be
+    started = time.perf_counter()
+    with pytest.raises(ToolError, match="too many parts"):
+        matching("**/a/" * 100 + "b", ".", found)
+    assert matching("**/b", ".", found) == []
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("path", ["(", "!", ",", ")x"])
+def test_a_folder_is_no_part_of_what_find_is_to_look_for(path: str) -> None:
+    assert shlex.split(find_command("*.py", path))[1] == f"./{path}"

@@ -1,9 +1,14 @@
 """The tool ``bash``."""
 
+from pathlib import Path
+
 import pytest
 
+from flue_actors.ids import AgentKey
+from flue_actors.sandboxes.local import local
+from flue_actors.sandboxes.protocol import SandboxContext
 from flue_actors.toolset.shell import bash
-from tests.toolset.sandboxes import desk, done
+from tests.toolset.sandboxes import Desk, desk, done
 
 
 @pytest.mark.parametrize(
@@ -48,3 +53,15 @@ async def test_a_command_ends_before_its_tool_call_does(asked: dict[str, float],
     at = desk()
     await at.call(bash, command="sleep", **asked)
     assert at.sandbox.commands == [("sleep", given)]
+
+
+async def test_no_output_is_kept_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / ".flue-output").symlink_to("notes")
+    for number in range(25):
+        (tmp_path / f"notes/{number}.txt").touch()
+    at = Desk(await local(tmp_path).open(SandboxContext(key=AgentKey("tester", "1"))))
+    answer = await at.call(bash, command="seq 5000")
+    assert answer.text.startswith("[the last 2000 of 5000 lines]")
+    assert len(list((tmp_path / "notes").iterdir())) == 25
+    await at.sandbox.close()

@@ -1,6 +1,7 @@
 """The tools ``write`` and ``edit``."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
@@ -71,3 +72,24 @@ def test_a_byte_order_mark_stays() -> None:
 def test_a_replacement_is_that_of_plain_strings(text: str, old: str, new: str) -> None:
     if old in text and old != new:
         assert replaced(text, old, new, every=True) == (text.replace(old, new), text.count(old))
+
+
+def test_an_edit_makes_no_file_that_is_too_large() -> None:
+    with pytest.raises(ToolError, match="larger than 32 MiB"):
+        replaced("a" * 70_000, "a", "b" * 500, every=True)
+    assert len(replaced("a" * 60_000, "a", "b" * 500, every=True)[0]) == 30_000_000
+
+
+async def test_a_large_file_is_edited_beside_the_loop() -> None:
+    at, started = desk(a_txt="x y\n" * 2_000_000), []
+
+    async def count() -> None:
+        while True:
+            started.append(time.perf_counter())
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await at.call(edit, path="a.txt", oldText="x y\n", newText="z y\n", replaceAll=True)
+    counting.cancel()
+    assert len(started) > 100
+    assert at.sandbox.files["/work/a.txt"].startswith(b"z y\n")
