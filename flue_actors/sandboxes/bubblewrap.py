@@ -11,6 +11,7 @@ import msgspec
 
 from flue_actors.errors import SandboxError
 from flue_actors.sandboxes.shells import bash
+from flue_actors.sandboxes.syscalls import seccomp_filter
 
 WORKSPACE: Final = "/workspace"
 """Where the workspace is inside."""
@@ -28,8 +29,16 @@ _ETC_OF_NETWORK = ("resolv.conf", "hosts", "nsswitch.conf")
 
 # Outside, variables travel under names that mean nothing: LD_PRELOAD is for the command, not for bwrap and the supervisor.
 _CARRIED = "SANDBOX_ENV_"
-_UNPACK = f'for variable in "${{!{_CARRIED}@}}"; do export "${{!variable}}"; unset "$variable"; done'
+# What bash keeps to itself (UID, PPID) it does not take: as from any environment, silently.
+_UNPACK = (
+    f'for {_CARRIED} in "${{!{_CARRIED}@}}"; do export "${{!{_CARRIED}}}" 2>/dev/null; unset "${_CARRIED}"; done; '
+    f"unset {_CARRIED}"
+)
 
+# bwrap reads the filter from a descriptor, and the supervisor has none open for it.
+_WITH_FILTER = ("/bin/sh", "-c", 'exec "$@" 9<"$0"')
+
+_FILTER: Final = "seccomp"
 _OPEN_FILES: Final = 1_024
 _CPU_SECONDS: Final = 3_600  # of one process; what spins for ever ends even where no timeout is set
 
@@ -65,15 +74,20 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def furnish(scratch: str, owner: tuple[int, int] | None) -> None:
-    """Make what the namespace mounts beside the workspace: ``/tmp``, ``/dev/shm``, and who lives in it."""
+    """Make what the namespace mounts beside the workspace: ``/tmp``, ``/dev/shm``, and who lives in it; and its filter.
+
+    Raises:
+        SandboxError: This kind of machine is not known.
+    """
     for name in ("tmp", "shm", "etc"):
         folder = os.path.join(scratch, name)
         os.mkdir(folder)
         if owner is not None:
             os.chown(folder, *owner)
-    _write(scratch, "passwd", f"agent:x:{USER}:{USER}::{WORKSPACE}:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n")
-    _write(scratch, "hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n")
-    _write(scratch, "group", f"agent:x:{USER}:\nnogroup:x:65534:\n")
+    _write(scratch, "etc/passwd", f"agent:x:{USER}:{USER}::{WORKSPACE}:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n")
+    _write(scratch, "etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n")
+    _write(scratch, "etc/group", f"agent:x:{USER}:\nnogroup:x:65534:\n")
+    _write(scratch, _FILTER, seccomp_filter())
 
 
 def carried(env: Mapping[str, str]) -> dict[str, str]:
@@ -82,7 +96,7 @@ def carried(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def bwrap_argv(box: Box, command: str, cwd: str) -> tuple[str, ...]:
-    """Everything from ``bwrap`` to the command.
+    """Everything from what starts ``bwrap`` to the command.
 
     Raises:
         SandboxError: bubblewrap or bash is not installed.
@@ -93,7 +107,9 @@ def bwrap_argv(box: Box, command: str, cwd: str) -> tuple[str, ...]:
             "Isolated sandboxes need bubblewrap 0.8 or newer.", details="Install the package bubblewrap."
         )
     return (
-        bwrap,
+        *_WITH_FILTER,
+        os.path.join(box.scratch, _FILTER),
+        *(bwrap, "--seccomp", "9"),
         *("--unshare-user", "--uid", str(USER), "--gid", str(USER), "--disable-userns", "--cap-drop", "ALL"),
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "sandbox", "--unshare-cgroup-try"),
         *(() if box.network else ("--unshare-net",)),
@@ -153,6 +169,8 @@ def _allowed(kind: int, wanted: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _write(scratch: str, name: str, text: str) -> None:
-    with open(os.path.join(scratch, "etc", name), "w", encoding="utf-8") as file:
-        file.write(text)
+def _write(scratch: str, name: str, content: str | bytes) -> None:
+    path = os.path.join(scratch, name)
+    with open(path, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    os.chmod(path, 0o644)  # whatever our umask is: another user reads it

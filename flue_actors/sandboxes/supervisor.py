@@ -41,6 +41,7 @@ def _become(user: str, argv: list[str]) -> None:
     """In the child: turn into the program. Never returns."""
     try:
         os.setsid()
+        _offer_to_the_kernel()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored_by_python, signal.SIG_DFL)
@@ -55,6 +56,15 @@ def _become(user: str, argv: list[str]) -> None:
         os.write(2, f"the command cannot be started: {error.strerror}\n".encode())
     finally:
         os._exit(126)
+
+
+def _offer_to_the_kernel() -> None:
+    """Where memory runs out, the program is ended, not whoever asked for it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
+    except OSError:
+        pass  # not on Linux
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -152,6 +152,47 @@ async def test_sockets_without_a_file_cannot_be_reached(isolated_sandbox: HostSa
         assert name not in await said(isolated_sandbox, "cat /proc/net/unix")
 
 
+PYTHON = shutil.which("python3", path="/usr/bin:/bin")
+
+
+@pytest.mark.skipif(PYTHON is None, reason="the system has no Python")
+async def test_neither_our_keyring_nor_the_hypervisor_can_be_reached(isolated_sandbox: HostSandbox) -> None:
+    script = """
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+print(libc.syscall(number, 0, -3, 0), errno.errorcode[ctypes.get_errno()])
+try:
+    socket.socket(40, socket.SOCK_STREAM)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+    await isolated_sandbox.write("script.py", script.encode())
+    assert await said(isolated_sandbox, f"{PYTHON} script.py") == "-1 ENOSYS\nEAFNOSUPPORT\n"
+
+
+async def test_where_memory_runs_out_a_command_goes_first(isolated_sandbox: HostSandbox) -> None:
+    assert await said(isolated_sandbox, "cat /proc/self/oom_score_adj") == "1000\n"
+
+
+async def test_a_variable_may_have_any_name(isolated_sandbox: HostSandbox) -> None:
+    env = {"variable": "1", "name": "2", "UID": "3", "last": "4"}
+    result = await isolated_sandbox.exec('echo "$variable$name$last"; env', env=env)
+    assert result.stdout.startswith(b"124\n")
+    assert b"SANDBOX_ENV" not in result.stdout
+    assert result.stderr == b""
+
+
+async def test_commands_know_their_user_whatever_our_umask_is(workspace: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        sandbox = await opened_isolated(isolated(workspace))
+    finally:
+        os.umask(before)
+    assert await said(sandbox, "id -un") == "agent\n"
+    await sandbox.close()
+
+
 async def test_a_fork_bomb_ends_at_the_limit_of_processes(workspace: Path) -> None:
     sandbox = await opened_isolated(isolated(workspace, processes=40))
     marker = uuid.uuid4().hex
