@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Final
 from flue_actors.errors import SandboxFileError
 from flue_actors.sandboxes.beneath import Beneath, Make, Place
 from flue_actors.sandboxes.protocol import DirEntry, FileKind, FileStat
+from flue_actors.sandboxes.removal import remove_tree
 
 LARGEST_READ: Final = 32 << 20
 """Bytes of the largest file that is read whole."""
@@ -48,8 +48,13 @@ class ConfinedFiles:
         return await asyncio.to_thread(self._read, path)
 
     async def write(self, path: str, data: bytes) -> None:
-        """See `Sandbox.write`."""
-        await asyncio.to_thread(self._write, path, data)
+        """See `Sandbox.write`. Once begun it is finished, cancelled or not: it shall not overtake the next one."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, path, data))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            raise
 
     async def stat(self, path: str) -> FileStat | None:
         """See `Sandbox.stat`."""
@@ -155,7 +160,7 @@ class ConfinedFiles:
             if not stat.S_ISDIR(found.st_mode):
                 os.unlink(place.name, dir_fd=place.directory)
             elif recursive:
-                shutil.rmtree(place.name, dir_fd=place.directory)
+                remove_tree(place.name, place.directory)
             else:
                 os.rmdir(place.name, dir_fd=place.directory)
 
@@ -185,8 +190,6 @@ def _telling(path: str) -> Generator[None, None, None]:
         raise SandboxFileError(f"{shown}: {error.message}") from error
     except OSError as error:
         raise SandboxFileError(f"{shown}: {error.strerror}.") from error
-    except RecursionError as error:
-        raise SandboxFileError(f"{shown}: The directory nests too deeply.") from error
     except UnicodeEncodeError as error:
         raise SandboxFileError("The path is not valid text.") from error
 

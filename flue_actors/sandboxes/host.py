@@ -1,7 +1,7 @@
 """A sandbox whose files are a folder of the host and whose commands are the host's processes: `local` and `isolated`."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from flue_actors.sandboxes.confined import ConfinedFiles
 from flue_actors.sandboxes.processes import Launch, Processes
@@ -29,7 +29,7 @@ class HostSandbox:
         cwd: str,
         env: Mapping[str, str],
         timeout: float | None,
-        release: Callable[[], None] | None = None,
+        release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._files = files
         self._prepare = prepare
@@ -91,4 +91,4 @@ class HostSandbox:
         await self._processes.close()
         release, self._release = self._release, None
         if release is not None:
-            await asyncio.to_thread(release)
+            await asyncio.shield(asyncio.ensure_future(release()))  # half of it would stay for ever

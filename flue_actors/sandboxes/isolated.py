@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -72,7 +73,7 @@ class IsolatedSandboxes(msgspec.Struct, frozen=True, kw_only=True):
             furnish(scratch, owner)
             workspace = self._workspace(context, scratch, owner)
         except BaseException:
-            discard(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)  # nobody has been in it
             raise
         box = Box(
             workspace=workspace, scratch=scratch, network=self.network, read_only=self.read_only, limits=self.limits

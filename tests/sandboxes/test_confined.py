@@ -1,8 +1,10 @@
 """File methods of a folder of the host: what they do, and what they refuse."""
 
+import asyncio
 import os
+import resource
 import socket
-import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -239,8 +241,37 @@ async def test_a_directory_with_too_many_names_is_not_listed(
         await files.list(".")
 
 
-async def test_a_tree_that_nests_too_deeply_is_a_file_error(files: ConfinedFiles, folder: Path) -> None:
+async def test_a_tree_is_removed_however_deep_and_takes_no_descriptors(files: ConfinedFiles, folder: Path) -> None:
     make_deep(folder, 1_200)
-    with pytest.raises(SandboxFileError):
+    await files.write("deep/deep/wide/a/file", b"x")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 200), hard))
+    try:
         await files.remove("deep", recursive=True)
-    subprocess.run(["rm", "-rf", folder / "deep"], check=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert os.listdir(folder) == []
+
+
+async def test_what_is_removed_may_hold_write_protected_directories_if_they_are_empty(
+    files: ConfinedFiles, folder: Path
+) -> None:
+    await files.mkdir("tree/inner/locked")
+    (folder / "tree/inner/locked").chmod(0o555)
+    await files.remove("tree", recursive=True)
+    assert os.listdir(folder) == []
+
+
+async def test_a_write_that_is_cancelled_is_finished_before_the_next(files: ConfinedFiles, folder: Path) -> None:
+    large = bytes(32 << 20)
+    for _ in range(5):
+        writing = asyncio.create_task(files.write("file", large))
+        while not writing.done() and not any(name.endswith(".flue-tmp") for name in os.listdir(folder)):
+            await asyncio.sleep(0)
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await files.write("file", b"next")
+        assert os.listdir(folder) == ["file"]
+        assert (folder / "file").read_bytes() == b"next"
