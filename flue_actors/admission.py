@@ -37,6 +37,7 @@ from flue_actors.inputs import (
     TaskInput,
     encode_input,
 )
+from flue_actors.owed import Owed
 from flue_actors.receipts import Settled, kept
 from flue_actors.services import Services
 from flue_actors.storage import Admit, Committed, Op, PutAttachment, RequestAbort, Submission
@@ -63,7 +64,6 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
         tools: Tools for this input alone. They are gone after a restart.
         shape: The type of the structured result it asks for.
         watch: Its sender reads its events.
-        owed: It belongs to what was accepted before (a task's report): it is let in however full the queues are.
     """
 
     if_busy: IfBusy = "queue"
@@ -75,7 +75,6 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     attachments: tuple[PutAttachment, ...] = ()
     tools: tuple[Tool, ...] = ()
     shape: ResultShape[Any] | None = None
-    owed: bool = False
 
 
 PLAINLY: Final = Sending()
@@ -120,6 +119,18 @@ class Admission:
             return pending
         pending.unwatch()
         return await self._repeated(known, payload, how)
+
+    def owe(self, key: AgentKey, session: str, given: Input, principal: Principal | None) -> Owed:
+        """An input that is accepted with what it comes of. That was promised: no queue is too full for it, and where it is
+        being erased, it is erased too."""
+        submission = self._submission(key, session, given, encode_input(given), Sending(principal=principal))
+        pending = Pending(submission, self._instances, principal=principal, watch=False)
+        return Owed(
+            Admit(submission),
+            lambda: pending.instance.move_to_end(pending),
+            lambda committed: self._let_in(pending, committed, (), ""),
+            lambda: self._make_sure(pending),
+        )
 
     def resume(self, submission: Submission) -> Pending:
         """Take up an input that an earlier process accepted; call in acceptance order."""
@@ -221,8 +232,6 @@ class Admission:
     def _check_room(self, key: AgentKey, session: str, how: Sending) -> None:
         if key in self._closed:
             raise SessionBusyError("This instance is being erased.", details="Send it again in a moment.")
-        if how.owed:
-            return
         settings = self._services.settings
         if self._instances.pending >= settings.max_pending:
             raise OverloadedError(retry_after=1)

@@ -9,7 +9,7 @@ from typing import Any
 from flue_actors.actors import ActorSystem
 from flue_actors.agent_actor import Forget
 from flue_actors.backlog import Backlog
-from flue_actors.errors import FlueError, InternalError, StoreUnavailableError, TurnError
+from flue_actors.errors import ActorUnavailableError, FlueError, InternalError, StoreUnavailableError, TurnError
 from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.services import Services
 from flue_actors.settling import aborted, keep_for_next_start, settle_unworked
@@ -26,12 +26,17 @@ class Delivery:
         self._services = services
         self._system = system
         self._settling: set[asyncio.Task[None]] = set()
+        self._refused: dict[AgentKey, list[Pending]] = {}  # by actors that pause after failures
         self.backlog = Backlog(self._post)
 
     def deliver(self, pending: Pending) -> None:
         """Put a new input into its instance's mailbox, behind what the instance has left from before."""
         self.backlog.take_up(pending.submission.key)
-        self._post(pending)
+        refused = self._refused.get(pending.submission.key)
+        if refused is None:
+            self._post(pending)
+        else:
+            refused.append(pending)
 
     async def abort(self, targets: Sequence[Pending], reason: str) -> int:
         """Have these aborted; returns how many. The wish is durable when it returns.
@@ -77,7 +82,9 @@ class Delivery:
 
     def close(self) -> None:
         """The runtime stops: what has not begun is left to the next start."""
-        for pending in self.backlog.close():
+        refused = [each for left in self._refused.values() for each in left]
+        self._refused.clear()
+        for pending in (*self.backlog.close(), *refused):
             keep_for_next_start(self._services, pending)
 
     async def end(self) -> None:
@@ -105,12 +112,28 @@ class Delivery:
     def _answered(self, pending: Pending, reply: "asyncio.Future[Any]") -> None:
         error = reply.exception()
         pending.posted -= 1
+        if isinstance(error, ActorUnavailableError) and error.retry_after and not self._services.stopping():
+            self._post_later(pending, error.retry_after)
+            return
         left_alone = pending.posted or (error is None and (pending.held or pending.suspended))
         if not (pending.settled or pending.joins or left_alone):
             self._end(pending, error)
         if pending.held is not None and not (pending.held.suspended or pending.posted):
             self._post(pending)  # that one went on meanwhile
         self.backlog.ended(pending)
+
+    def _post_later(self, pending: Pending, seconds: float) -> None:
+        """Its actor pauses after failures of its own: that is nothing the input should fail for."""
+        key = pending.submission.key
+        if key not in self._refused:
+            self._refused[key] = []
+            asyncio.get_running_loop().call_later(seconds, self._post_refused, key)
+        self._refused[key].append(pending)
+
+    def _post_refused(self, key: AgentKey) -> None:
+        for pending in sorted(self._refused.pop(key, ()), key=lambda each: each.submission.seq):
+            if not pending.settled:
+                self._post(pending)
 
     def _take_up_held(self, behind: Pending) -> None:
         """What was left alone because of this one takes its turn, in the order of acceptance."""

@@ -3,9 +3,10 @@
 import msgspec
 
 from flue_actors.definition.resolving import ResolvedAgent, resolve_subagent
-from flue_actors.errors import CallerError, SubagentNotFoundError, UnavailableError
+from flue_actors.errors import SubagentNotFoundError
+from flue_actors.events import PromptResult, PublicError
 from flue_actors.inputs import DetachedInput, DispatchInput, Input, decode_input
-from flue_actors.reopening import patiently
+from flue_actors.owed import Owed
 from flue_actors.services import Services
 from flue_actors.storage import Submission
 from flue_actors.submissions import Pending
@@ -31,17 +32,23 @@ def conversation_of(submission: Submission) -> str:
     return given.reports_to if isinstance(given, DetachedInput) else submission.session
 
 
-async def report(services: Services, pending: Pending, given: Input, text: str, *, is_error: bool = False) -> None:
-    """Tell the session that gave the task away, before the task is settled: once, however often it is tried.
+def told_of(task: DetachedInput, came_to: PromptResult | PublicError) -> DispatchInput:
+    """What the session that gave a task away is told of it."""
+    failed = isinstance(came_to, PublicError)
+    return DispatchInput(
+        {
+            "type": "task_result",
+            "taskId": task.task_id,
+            "agent": task.path[-1],
+            "isError": failed,
+            "text": f"It failed: {came_to.message}" if failed else came_to.text,
+        }
+    )
 
-    Raises:
-        StoreError: It could not be recorded.
-    """
+
+def report(services: Services, pending: Pending, given: Input, came_to: PromptResult | PublicError) -> Owed | None:
+    """The report of a detached task, to be written together with its outcome; None for any other input."""
     if not isinstance(given, DetachedInput):
-        return
-    said = {"type": "task_result", "taskId": given.task_id, "agent": given.path[-1], "isError": is_error, "text": text}
-    key, named = pending.submission.key, f"{given.task_id}/result"
-    try:
-        await patiently(services.send, key, given.reports_to, DispatchInput(said), pending.principal, named)
-    except (CallerError, UnavailableError):
-        return  # its parent takes nothing any more: it is being erased
+        return None
+    key = pending.submission.key
+    return services.inside().owe(key, given.reports_to, told_of(given, came_to), pending.principal)

@@ -12,7 +12,8 @@ from flue_actors.definition.guards import Principal
 from flue_actors.delivery import Delivery
 from flue_actors.errors import InterruptedTurnError
 from flue_actors.ids import AgentKey
-from flue_actors.inputs import DetachedInput, Input
+from flue_actors.inputs import Input
+from flue_actors.owed import Owed
 from flue_actors.receipts import info
 from flue_actors.removal import Removal
 from flue_actors.retention import Retention, Sweeper
@@ -98,11 +99,14 @@ class Intake:
     async def send(
         self, key: AgentKey, session: str, given: Input, principal: Principal | None, idempotency_key: str
     ) -> None:
-        """Accept what running work hands over: a detached task, or what came of one."""
-        owed = not isinstance(given, DetachedInput)
-        how = Sending(principal=principal, idempotency_key=idempotency_key, owed=owed)
+        """Accept what running work hands over: a detached task."""
+        how = Sending(principal=principal, idempotency_key=idempotency_key)
         with suppress(InterruptedTurnError):  # it was accepted before, and is worked on after the stop that comes now
             await self.admit(key, session, given, how)
+
+    def owe(self, key: AgentKey, session: str, given: Input, principal: Principal | None) -> Owed:
+        """Accept an input with what it comes of; see `Admission.owe`."""
+        return self._admission.owe(key, session, given, principal)
 
     async def abort(self, targets: Sequence[Pending], reason: str) -> int:
         """Have these aborted; see `Delivery.abort`."""

@@ -136,7 +136,6 @@ class Operation:
         """
         record, shown, outcome = self._record, PublicError.of(error), outcome_of(error)
         reason = events.OperationError(name=error.type, message=error.message)
-        await report(self._services, self._pending, self._given, f"It failed: {error.message}", is_error=True)
         left, signal = self._leave(error)
         body = record.settled_body(outcome=outcome, stop_reason=error.type, usage=self._usage.usage, error=reason)
         settled = record.settled(body)
@@ -144,6 +143,7 @@ class Operation:
             record.append(*[entry for entry, _ in left], *signal, *settled),
             *self._party.settles(outcome, self._now(), error=_encode(shown)),
             *self._instance.counts(self._usage),
+            owed=report(self._services, self._pending, self._given, shown),
         )
         record.show_recorded()
         for each in left:
@@ -294,18 +294,15 @@ class Operation:
     async def _complete(self, ending: Ending, work: Work) -> None:
         """Settle ``completed`` together with the last reply, if it is not stored already, then show both."""
         record, reply = self._record, ending.reply
-        told = reply is not None and isinstance(self._given, DetachedInput)
-        if told:  # what is reported must not be said anew in another attempt
-            await record.record(ending.last, "model")
-        added = [record.add(ending.last, "model")] if reply is not None and not told else []
+        added = [record.add(ending.last, "model")] if reply is not None else []
         result = self._result(ending, work)
-        await report(self._services, self._pending, self._given, result.text)
         body = record.settled_body(outcome="completed", stop_reason=ending.stop_reason, usage=result.usage)
         settled = record.settled(body)
         await record.recording.conclude(
             record.append(*[entry for entry, _ in added], *settled),
             *self._party.settles("completed", self._now(), result=_encode(result)),
             *self._instance.counts(self._usage),
+            owed=report(self._services, self._pending, self._given, result),
         )
         for each in added:
             record.show(each)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from flue_actors.errors import FencedError, StoreError, StoreUnavailableError
+from flue_actors.owed import Owed
 from flue_actors.services import Services
 from flue_actors.storage import Append, Committed, Op
 
@@ -46,7 +47,7 @@ class Recording:
 
     def write(self, *ops: Op) -> None:
         """Enqueue a write; the next `commit` answers for it too."""
-        self._open.append(_Write(ops, self._enqueue(ops), self._round))
+        self._write(ops, None)
 
     async def commit(self, *ops: Op) -> None:
         """Make a write, and all before it, durable. Waits while the store is unavailable.
@@ -57,12 +58,19 @@ class Recording:
         self.write(*ops)
         await self._durable(self._open[-1])
 
-    async def conclude(self, *ops: Op) -> None:
-        """`commit` for the write that decides the outcome: a cancellation while it is written comes too late."""
-        self.write(*ops)
-        write = self._open[-1]
-        await _done(write.future)
-        await self._durable(write)
+    async def conclude(self, *ops: Op, owed: Owed | None = None) -> None:
+        """`commit` for the write that decides the outcome: a cancellation while it is written comes too late.
+
+        Args:
+            owed: What is accepted with it.
+        """
+        write = self._write(ops if owed is None else (*ops, owed.admit), owed)
+        try:
+            await _done(write.future)
+            await self._durable(write)
+        finally:
+            if owed is not None:
+                owed.end()
 
     async def try_once(self, *ops: Op) -> bool:
         """`conclude` without patience: False when the store does not take it now."""
@@ -117,7 +125,7 @@ class Recording:
         for write in self._open:
             if (error := write.error()) is not None:
                 write.uncertain = write.uncertain or isinstance(error, StoreUnavailableError)
-                write.future = self._enqueue(write.ops)
+                write.future = self._enqueue(write.ops, write.owed)
                 write.round = self._round
 
     async def _was_kept(self, write: "_Write") -> bool:
@@ -129,15 +137,24 @@ class Recording:
             return stored == [entry]
         return False
 
-    def _enqueue(self, ops: tuple[Op, ...]) -> "asyncio.Future[Committed]":
-        return self._services.store.commit(self._services.fence, *ops)
+    def _write(self, ops: tuple[Op, ...], owed: Owed | None) -> "_Write":
+        write = _Write(ops, owed, self._enqueue(ops, owed), self._round)
+        self._open.append(write)
+        return write
+
+    def _enqueue(self, ops: tuple[Op, ...], owed: Owed | None) -> "asyncio.Future[Committed]":
+        write = self._services.store.commit(self._services.fence, *ops)
+        if owed is not None:
+            owed.written(write)
+        return write
 
 
 class _Write:
-    __slots__ = ("future", "ops", "round", "uncertain")
+    __slots__ = ("future", "ops", "owed", "round", "uncertain")
 
-    def __init__(self, ops: tuple[Op, ...], future: "asyncio.Future[Committed]", round: int) -> None:
+    def __init__(self, ops: tuple[Op, ...], owed: Owed | None, future: "asyncio.Future[Committed]", round: int) -> None:
         self.ops = ops
+        self.owed = owed
         self.future = future
         self.round = round
         self.uncertain = False  # it failed once, and may have been kept all the same

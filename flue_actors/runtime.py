@@ -7,7 +7,7 @@ async with Runtime(agents={"joke-teller": agent}, store=sqlite("x.db")) as runti
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Self, Unpack
 
@@ -38,7 +38,7 @@ from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.refs import LocalAgentRef
 from flue_actors.retention import Retention
 from flue_actors.roster import Roster
-from flue_actors.services import Sent, Services
+from flue_actors.services import Services
 from flue_actors.snapshot import RuntimeSnapshot, State
 from flue_actors.state import InstanceState
 from flue_actors.storage import Store
@@ -440,10 +440,10 @@ class Runtime:
             stopping=lambda: self.draining,
             shared_texts=set(),
             equipment=Equipment(),
-            send=self._send,
+            inside=self._inside,
         )
 
-    def _send(self, *given: *Sent) -> Awaitable[None]:
+    def _inside(self) -> Intake:
         """Also while the runtime drains: what running work hands over belongs to it."""
         assert self._intake is not None
-        return self._intake.send(*given)
+        return self._intake

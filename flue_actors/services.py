@@ -1,7 +1,8 @@
 """What the runtime hands to its actors: everything a turn needs from outside, injectable as one."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -14,13 +15,22 @@ from flue_actors.ids import AgentKey, Ids
 from flue_actors.inputs import Input
 from flue_actors.models.registry import ModelRegistry
 from flue_actors.observing import Observers
+from flue_actors.owed import Owed
 from flue_actors.storage import Fence, Store
 
-Sent = tuple[AgentKey, str, Input, Principal | None, str]
-"""Key, session, input, principal and idempotency key."""
 
-Send = Callable[[AgentKey, str, Input, Principal | None, str], Awaitable[None]]
-"""Raises FlueError."""
+class Inside(Protocol):
+    """Accepts inputs from inside."""
+
+    async def send(
+        self, key: AgentKey, session: str, given: Input, principal: Principal | None, idempotency_key: str
+    ) -> None:
+        """A detached task. Raises FlueError."""
+        ...
+
+    def owe(self, key: AgentKey, session: str, given: Input, principal: Principal | None) -> Owed:
+        """What comes of one, to be written with its outcome."""
+        ...
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +41,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         stopping: True from the beginning of the runtime's stop on.
         shared_texts: Hashes of the instructions that are known to be stored.
         equipment: The tools of the definitions.
-        send: Accepts an input from inside: a detached task, and what comes of it.
+        inside: Accepts what running work hands over, as long as the runtime is open.
     """
 
     store: Store
@@ -46,4 +56,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     stopping: Callable[[], bool]
     shared_texts: set[str]
     equipment: Equipment
-    send: Send
+    inside: Callable[[], Inside]

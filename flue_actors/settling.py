@@ -117,15 +117,16 @@ async def _settle(services: Services, pending: Pending, error: FlueError) -> Non
         instance = Instance(services, row.key)
         await Operation(instance, session, pending, _spawns_nothing, past).fail(failure)
         return
-    await report(services, pending, decode_input(row.payload), f"It failed: {error.message}", is_error=True)
+    shown = PublicError.of(error)
     settle = Settle(
         submission_id=row.id,
         attempt=row.attempt,
         outcome=outcome_of(error),
         at=services.clock.now_ms(),
-        error=_encode(PublicError.of(error)),
+        error=_encode(shown),
     )
-    await Recording(services, pending.pause).conclude(settle)
+    owed = report(services, pending, decode_input(row.payload), shown)
+    await Recording(services, pending.pause).conclude(settle, owed=owed)
     _end(services, pending, error)
 
 

@@ -123,7 +123,7 @@ class Subagents:
             task_id=place.task_id,
         )
         try:
-            await services.send(key, place.session, task, place_of.principal, place.task_id)
+            await services.inside().send(key, place.session, task, place_of.principal, place.task_id)
         except (CallerError, UnavailableError) as error:
             raise ToolError(f"The task was not taken: {error.message}") from error
         text = "The task was begun. Its answer will come as a message of its own; go on without it."

@@ -301,6 +301,10 @@ class LiveInstance:
         self.unsettled[pending.submission_id] = pending
         self._sessions[session] = self._sessions.get(session, 0) + 1
 
+    def move_to_end(self, pending: "Pending") -> None:
+        """It is accepted behind all that is on its way."""
+        self.unsettled[pending.submission_id] = self.unsettled.pop(pending.submission_id)
+
     def remove(self, pending: "Pending") -> None:
         """One of them is settled, or was refused."""
         session = pending.submission.session
@@ -415,9 +419,10 @@ class LiveInstances:
             self._quiet.set_result(None)
 
     def left_alone(self) -> list[Pending]:
-        """Every input that nobody works on until a decision is made."""
-        unsettled = [each for live in self._instances.values() for each in live.unsettled.values()]
-        return [each for each in unsettled if each.suspended or each.held]
+        """Every input that nobody works on until a decision is made. What joined a turn goes on, or does not, with it."""
+        unsettled = [(each, live) for live in self._instances.values() for each in live.unsettled.values()]
+        hosts = [(each, live.unsettled.get(each.submission.host or "", each)) for each, live in unsettled]
+        return [each for each, host in hosts if host.suspended or host.held]
 
     async def quiet(self) -> None:
         """Wait until nothing is under way. For one waiter."""

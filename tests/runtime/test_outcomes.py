@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -36,7 +37,8 @@ from flue_actors.services import Services
 from flue_actors.settling import settle_unworked
 from flue_actors.storage import Admit, Claim, Committed, Fence, Op, Settle, Store, Submission
 from flue_actors.submissions import LiveInstances, Pending
-from flue_actors.testing import ScriptedModel
+from flue_actors.testing import FunctionModel, ScriptedModel
+from tests.runtime.models import by_message, call
 from tests.runtime.support import virtual_time
 
 DELAY = 0.3
@@ -172,7 +174,7 @@ def submission(id: str) -> Submission:
     )
 
 
-async def refuse(*_: object) -> None:
+def refuse() -> Any:
     raise AssertionError
 
 
@@ -190,7 +192,7 @@ async def services_of(store: Store) -> Services:
         stopping=lambda: False,
         shared_texts=set(),
         equipment=Equipment(),
-        send=refuse,
+        inside=refuse,
     )
 
 
@@ -233,6 +235,43 @@ async def test_giving_up_an_outcome_leaves_nothing_under_way() -> None:
     pending.outcome.cancel()
     pending.fail(InternalError())
     assert (instances.pending, len(instances)) == (0, 0)
+
+
+async def test_what_joined_a_turn_that_goes_on_is_not_left_alone_by_a_stop() -> None:
+    instances = LiveInstances()
+    host, joined = [Pending(submission(id), instances, principal=None, watch=False) for id in ("sub_1", "sub_2")]
+    joined.submission = msgspec.structs.replace(joined.submission, host="sub_1")
+    for each in (host, joined):
+        each.suspend()
+    assert instances.left_alone() == [host, joined]
+    host.suspended = False  # its next attempt begins; who joined is told with it
+    assert instances.left_alone() == []
+
+
+@virtual_time
+async def test_a_message_waits_while_its_actor_pauses_after_failures() -> None:
+    @tool
+    async def stubborn() -> str:
+        """Ignore that it is to end."""
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1000)
+        await asyncio.sleep(5)
+        return "never"
+
+    model = FunctionModel(by_message(go=call("stubborn")))
+    agent = create_agent(model=model, instructions="", tools=[stubborn], durability=Durability(timeout=2))
+    async with Runtime({"agent": agent}, settings=Settings(cancel_grace=1)) as runtime:
+        ref = runtime.ref("agent", "u1")
+        broken = [await ref.submit("go") for _ in range(6)]
+        waiting = [await ref.submit(str(number)) for number in range(3)]
+        ended: list[str] = []
+        for each in waiting:
+            each.outcome.add_done_callback(lambda outcome: ended.append(outcome.result().text))
+        for each in broken:
+            with pytest.raises(DeadlineExceededError):
+                await each.result()
+        assert [(await each.result()).text for each in waiting] == ["0", "1", "2"]
+        assert ended == ["0", "1", "2"]
 
 
 @virtual_time

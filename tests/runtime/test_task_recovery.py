@@ -1,6 +1,7 @@
 """Tasks over restarts: whatever moment the process ends at, they go on from their own transcripts."""
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ import msgspec
 import pytest
 
 from flue_actors import create_agent, define_agent_profile, tool
+from flue_actors.conversation.entries import read_settled
 from flue_actors.definition.fields import Durability
 from flue_actors.definition.limits import Limits
-from flue_actors.errors import AbortedError, StoreError, TokenLimitError, TurnLimitError
-from flue_actors.messages import ToolResultMessage, text_of
+from flue_actors.errors import AbortedError, ModelError, StoreError, TokenLimitError, TurnLimitError
+from flue_actors.messages import SignalMessage, ToolResultMessage, text_of
 from flue_actors.refs import LocalAgentRef
 from flue_actors.testing import FunctionModel
 from tests.faults.validity import context_problems, history_problems
@@ -278,3 +280,74 @@ async def test_turns_that_a_task_took_before_a_crash_count_behind_it() -> None:
                 await ref.wait(pending.submission_id)
             asked.append(len(model.requests))
     assert asked == [2, 2]
+
+
+async def told_of_tasks(one: Machine) -> list[dict[str, Any]]:
+    """The reports that came, once nothing is left to do."""
+    for _ in range(1000):
+        if not await one.store.unsettled():
+            break
+        await asyncio.sleep(0.5)
+    messages = await shown(one.ref("agent", "u1"))
+    said = [json.loads(each.content) for each in messages if isinstance(each, SignalMessage)]
+    return [each for each in said if each["type"] == "task_result"]
+
+
+async def dies_while_a_detached_task_fails(number: int) -> bool:
+    """Its process dies behind that commit, and the next one's model is well; False when there is no such commit."""
+    said: dict[str, Any] = {"go": task("work", detached=True), "work": ModelError(retryable=False)}
+    worker = define_agent_profile(name="worker", description="Works.", instructions="")
+    agent = create_agent(
+        model=FunctionModel(lambda request: by_message(**said)(request)), instructions="", subagents=[worker]
+    )
+    async with machine(agent) as one:
+        ref = (await one.start(dies_after=number)).ref("agent", "u1")
+        sending = asyncio.ensure_future(ref.submit("go", idempotency_key="k"))
+        assert one.process is not None
+        died = asyncio.ensure_future(one.process.died.wait())
+        dead, _ = await asyncio.wait([died], timeout=100)
+        await asyncio.wait([sending], timeout=1)
+        said["work"] = "fine"
+        ref = (await one.restart()).ref("agent", "u1")
+        await ref.submit("go", idempotency_key="k")
+        (report,) = await told_of_tasks(one)
+        (session,) = [each.name for each in await one.store.sessions(U1) if each.name.startswith("task:")]
+        (settled,) = [each for each in await one.store.entries(U1, session) if each.kind == "settled"]
+        assert report["isError"] == (read_settled(settled).outcome == "failed"), number
+        assert (report["text"] == "fine") != report["isError"], number
+        return bool(dead)
+
+
+@virtual_time
+async def test_a_process_that_dies_behind_any_commit_tells_of_a_detached_task_once_and_what_its_row_says() -> None:
+    number = 1
+    while await dies_while_a_detached_task_fails(number):
+        number += 1
+    assert number > 8
+
+
+@tool
+async def hold() -> str:
+    """Be slow to end."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(100)
+    await asyncio.sleep(5)
+    return "held"
+
+
+@virtual_time
+async def test_a_detached_task_reports_while_another_conversation_is_being_deleted() -> None:
+    worker = define_agent_profile(name="worker", description="Works.", instructions="", tools=[look])
+    model = FunctionModel(by_message(go=task("a", detached=True), a=call("look", what="a"), hold=call("hold")))
+    agent = create_agent(model=model, instructions="", subagents=[worker], tools=[hold])
+    async with machine(agent) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        await ref.prompt("go")
+        await ref.session("other").submit("hold")
+        await asyncio.sleep(0.1)
+        deleting = asyncio.ensure_future(ref.session("other").delete())
+        await asyncio.sleep(3)  # the task is done by now
+        assert not deleting.done()
+        await deleting
+        (report,) = await told_of_tasks(one)
+        assert report["text"] == "saw a"

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from flue_actors.events import PromptResult
+from flue_actors.events import PromptResult, PublicError
 from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.inputs import DetachedInput, DispatchInput, decode_input
 from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, text_of, tool_calls_of
@@ -14,6 +14,7 @@ from flue_actors.subagents import NO_TEXT
 
 Place = tuple[AgentKey, str]
 _decode_result: Final = msgspec.json.Decoder(PromptResult).decode
+_decode_error: Final = msgspec.json.Decoder(PublicError).decode
 
 
 class Work:
@@ -43,7 +44,8 @@ class Detached:
         self.id = submission_id
         self.place = place
         self.reports_to = reports_to
-        self.report: dict[str, Any] | None = None
+        self.told: tuple[bool, str] | None = None  # whether it failed, and the text
+        self.came_to: tuple[bool, str] | None = None
 
 
 class Owner(Protocol):
@@ -62,6 +64,7 @@ class Children:
         self._children: dict[Place, Child] = {}
         self._prompts: dict[tuple[AgentKey, str], str] = {}  # each call's task has one session
         self._detached: dict[tuple[AgentKey, str], Detached] = {}
+        self._ended: list[Detached] = []  # those of which this commit tells
         self.parents: dict[Place, str] = {}
 
     # -- what is written ------------------------------------------------------------------------------------------
@@ -130,28 +133,27 @@ class Children:
         task = self._detached.get((submission.key, said["taskId"]))
         if task is None:
             self._blame(f"{submission.id} tells of task {said['taskId']}, which there is not")
-        elif task.report is not None:
+        elif task.told is not None:
             self._blame(f"{submission.id} tells of task {said['taskId']} again")
         else:
-            task.report = said
+            task.told = (said["isError"], said["text"])
+            self._ended.append(task)
             if submission.session != task.reports_to:
                 self._blame(f"task {said['taskId']} is told to {submission.session}, not to {task.reports_to}")
 
-    def settled(self, row: Owner, outcome: str, result: bytes | None, *, lossy: bool) -> None:
-        """An input has its outcome; ``lossy``: its report may have been refused."""
-        task = next((each for each in self._detached.values() if each.id == row.id), None)
-        if task is None or outcome == "aborted":
-            return
-        if task.report is None:
-            if not lossy:
-                self._blame(f"{row.id}: its task is over, and nobody is told")
-        # Who was told that it failed, and died before that was its outcome, may have been wrong.
-        elif (
-            result is not None
-            and not task.report["isError"]
-            and (said := _decode_result(result).text) != task.report["text"]
-        ):
-            self._blame(f"{row.id}: {task.report['text']!r} was told of its task, which came to {said!r}")
+    def settled(self, row: Owner, result: bytes | None, error: bytes | None) -> None:
+        """An input has its outcome."""
+        for task in [each for each in self._detached.values() if each.id == row.id]:
+            failure = "" if error is None else f"It failed: {_decode_error(error).message}"
+            task.came_to = (True, failure) if result is None else (False, _decode_result(result).text)
+            self._ended.append(task)
+
+    def committed(self) -> None:
+        """A commit is whole: whose outcome it has is told of in it, and what is told is that outcome."""
+        for task in self._ended:
+            if task.told != task.came_to:
+                self._blame(f"{task.id}: {task.told} is told of its task, which came to {task.came_to}")
+        self._ended.clear()
 
     def is_detached(self, place: Place) -> bool:
         """True for the session of a task that nobody waits for."""

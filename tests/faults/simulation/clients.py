@@ -283,7 +283,6 @@ class Clients:
         sessions = SESSIONS if action.session is None else (SESSIONS[action.session],)
         self._erased.update([(key, session) for session in sessions])
         self._wishes += [(key, session, None) for session in sessions]
-        self._world.reference.removing.add(key)
         await self._perform(life, ref.erase() if action.session is None else ref.session(sessions[0]).delete())
 
     async def decide(self, action: Decide) -> None:

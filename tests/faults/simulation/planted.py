@@ -1,7 +1,7 @@
 """Bugs to plant: each replaces one piece of the product by a wrong one, so the simulation can be seen to find it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 from unittest.mock import patch
@@ -9,19 +9,18 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from flue_actors import approvals, approving, memory_tables, operation, streaming, subagents
-from flue_actors.admission import Admission, Sending
+from flue_actors.admission import Admission
 from flue_actors.conversation import resumption
 from flue_actors.conversation.approval import Approval
 from flue_actors.conversation.entries import Source
 from flue_actors.conversation.transcript import Transcript
 from flue_actors.entry_writer import EntryWriter
 from flue_actors.events import Event, Operation
-from flue_actors.ids import TASK_PREFIX, AgentKey
-from flue_actors.inputs import DispatchInput
-from flue_actors.intake import Intake
+from flue_actors.ids import TASK_PREFIX
 from flue_actors.memory import MemoryStore
 from flue_actors.memory_tables import Tables
 from flue_actors.messages import Message, ToolCall, ToolResultMessage, Usage
+from flue_actors.owed import Owed
 from flue_actors.party import Party
 from flue_actors.recording import Recording
 from flue_actors.state import InstanceState
@@ -34,8 +33,8 @@ Plant = Callable[[], AbstractContextManager[Any]]
 
 
 def _told_before_the_commit() -> AbstractContextManager[Any]:
-    async def conclude(self: Recording, *ops: Op) -> None:
-        self.write(*ops)
+    async def conclude(self: Recording, *ops: Op, owed: Owed | None = None) -> None:
+        self.write(*ops, *([] if owed is None else [owed.admit]))
 
     return patch.object(Recording, "conclude", conclude)
 
@@ -180,12 +179,22 @@ def _usage_forgotten() -> AbstractContextManager[Any]:
     return patch.object(resumption, "used_below", nothing)
 
 
-def _reported_again() -> AbstractContextManager[Any]:
-    def another(self: Intake, key: AgentKey, session: str, given: Any, principal: Any, named: str) -> Awaitable[Any]:
-        name = f"{named}/{id(self)}" if isinstance(given, DispatchInput) else named
-        return self.admit(key, session, given, Sending(principal=principal, idempotency_key=name))
+def _reported_before_the_outcome() -> AbstractContextManager[Any]:
+    conclude = Recording.conclude
 
-    return patch.object(Intake, "send", another)
+    async def apart(self: Recording, *ops: Op, owed: Owed | None = None) -> None:
+        if owed is not None:
+            await conclude(self, owed=owed)
+        await conclude(self, *ops)
+
+    return patch.object(Recording, "conclude", apart)
+
+
+def _report_not_let_in() -> AbstractContextManager[Any]:
+    def nothing(_: Owed, write: object) -> None:
+        pass
+
+    return patch.object(Owed, "_recorded", nothing)
 
 
 def _decided_in_memory() -> AbstractContextManager[Any]:
@@ -263,7 +272,8 @@ BUGS: Final[dict[str, Plant]] = {
     "a task begins anew after a crash": _task_begun_anew,
     "a task's conversation outlives its parent's": _tasks_not_erased,
     "what a task used is forgotten at the restart": _usage_forgotten,
-    "a detached task reports again after a crash": _reported_again,
+    "a task's report is written before its outcome": _reported_before_the_outcome,
+    "a task's report is not let in": _report_not_let_in,
     "a decision is acknowledged and not on disk": _decided_in_memory,
     "of two decisions the last counts": _last_decision_counts,
     "an approved call runs again after a crash": _approved_again,

@@ -90,10 +90,9 @@ class Row:
 
 
 class Reference:
-    """See the module. ``lanes``: sessions of an instance run side by side. ``crowded``: little may wait. ``life`` counts processes, from 1."""
+    """See the module. ``lanes``: sessions of an instance run side by side. ``life`` counts processes, from 1."""
 
-    def __init__(self, *, lanes: bool, attempts: int, crowded: bool = False) -> None:
-        self.crowded = crowded
+    def __init__(self, *, lanes: bool, attempts: int) -> None:
         self.lanes = lanes
         self.attempts = attempts
         self.life = 0
@@ -101,7 +100,6 @@ class Reference:
         self.rows: dict[str, Row] = {}
         self.open: dict[str, Row] = {}  # those without an outcome, in order of acceptance
         self.erased: set[str] = set()
-        self.removing: set[AgentKey] = set()  # instances of which somebody wanted something removed
         self.gone: set[Place] = set()  # sessions that were removed at least once
         self.entries: dict[Place, list[Entry]] = {}
         self.keys: dict[tuple[Place, str], str] = {}
@@ -154,6 +152,7 @@ class Reference:
                     self._erase(op)
                 case _:
                     self._note(op)
+        self.children.committed()
 
     def _note(self, op: Op) -> None:
         match op:
@@ -362,8 +361,7 @@ class Reference:
         del self.open[row.id]
         row.status, row.outcome, row.result, row.error = "settled", op.outcome, op.result, op.error
         row.journal = []
-        lossy = self.crowded or row.key in self.removing
-        self.children.settled(row, op.outcome, op.result, lossy=lossy)
+        self.children.settled(row, op.result, op.error)
         if row.result is not None:
             host = self.rows.get(row.host or row.id)
             said = host.kept + text_of(host.final) if host is not None and host.final is not None else "nothing"

@@ -75,7 +75,7 @@ class World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.rng = random.Random(plan.seed ^ 0x5EED)
-        self.reference = Reference(lanes=plan.lanes, attempts=plan.attempts, crowded=plan.max_queued < 100)
+        self.reference = Reference(lanes=plan.lanes, attempts=plan.attempts)
         self.disk = Disk(random.Random(plan.seed ^ 0xD15C), self)
         self.disk.misreports = plan.misreports
         self.ledger = Ledger(self)
