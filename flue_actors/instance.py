@@ -6,7 +6,7 @@ import msgspec
 
 from flue_actors.attachments import Attachments
 from flue_actors.conversation.budget import Budget
-from flue_actors.conversation.outcome import ZERO, add_usage
+from flue_actors.conversation.outcome import ZERO, add_usage, priced
 from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import SandboxError
@@ -69,14 +69,14 @@ class Instance:
             return None
         if self._used is None:
             stored = (await self.services.store.kv(self.key, "usage")).get(_TOTAL)
-            self._used = ZERO if stored is None else _decode(stored)
+            self._used = ZERO if stored is None else priced(_decode(stored))
         return self._used
 
     def counts(self, budget: Budget) -> list[PutKv]:
         """What an operation used counts from here on, where there is a cap on it; the write that makes it durable."""
         if self._used is None:
             return []
-        self._used = add_usage(self._used, budget.total)
+        self._used = add_usage(self._used, priced(budget.total))
         return [PutKv(key=self.key, kind="usage", name=_TOTAL, body=_encode(self._used))]
 
     def forget(self) -> None:

@@ -20,6 +20,7 @@ async def load_models(models: ModelRegistry, agents: Iterable[AgentDefinition]) 
         if static is not None:
             try:
                 await models.prepare([*_models_of(static)])
+                _check_prices(models, static)
             except ConfigError as error:  # the others can work
                 logger.warning('agent "%s" will not answer: %s', definition.name, error.message)
 
@@ -30,6 +31,14 @@ def _models_of(agent: ResolvedAgent) -> Iterator[str | ModelClient]:
     if agent.compaction.model is not None:
         yield agent.compaction.model
     yield from _models_below(agent.subagents)
+
+
+def _check_prices(models: ModelRegistry, agent: ResolvedAgent) -> None:
+    """Raises ConfigError, as its every message would."""
+    if agent.limits.cost is not None or agent.limits.total_cost is not None:
+        for model in (agent.model, agent.compaction.model):
+            if model:
+                models.resolve(model).require_prices()
 
 
 def _models_below(profiles: Iterable[AgentProfile]) -> Iterator[str | ModelClient]:

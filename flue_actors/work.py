@@ -59,12 +59,15 @@ class Work:
         self.loop = TurnLoop(place, system, self.call, self.tools, past, asking=asking, ask=self.history.ask)
 
     def _resolved(self) -> ResolvedModel:
-        agent, limits = self.agent, self.agent.limits
+        agent = self.agent
         if agent.model is False:
             raise ConfigError("The agent has no model of its own, and none was given with the message.")
-        resolved = self.place.services.models.resolve(agent.model)
-        if (limits.cost or limits.total_cost) and resolved.info.prices is None:
-            raise ConfigError(f'The prices of model "{resolved.model}" are not known, so its cost cannot be limited.')
+        models = self.place.services.models
+        resolved, summariser = models.resolve(agent.model), agent.compaction.model
+        if self.place.budget.counts_cost:
+            resolved.require_prices()
+            if summariser is not None:
+                models.resolve(summariser).require_prices()
         return resolved
 
     def _model_call(self, resolved: ResolvedModel) -> ModelCall:

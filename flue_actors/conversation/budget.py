@@ -65,6 +65,13 @@ class Budget:
         self.tasks = tasks
 
     @property
+    def counts_cost(self) -> bool:
+        """True when there is a cap on cost, so that everything that is paid for needs a price."""
+        caps, parent = self._caps, self._parent
+        capped = caps.cost is not None or caps.total_cost is not None
+        return capped or (parent is not None and parent.counts_cost)
+
+    @property
     def total(self) -> Usage:
         """With its tasks and compactions."""
         return self.usage if self.tasks is ZERO else add_usage(self.usage, self.tasks)
@@ -114,5 +121,5 @@ def tokens_of(usage: Usage) -> int:
 
 
 def _dollars(usage: Usage) -> float:
-    """An unknown price is refused where a cap on cost is set, so what is unknown here was cut off."""
+    """An unknown price is refused where a cap on cost is set: nothing is unknown there."""
     return usage.cost.total if usage.cost is not None else 0.0

@@ -1,5 +1,6 @@
 """Sums and results of an operation. Pure."""
 
+import msgspec
 from msgspec import UNSET
 
 from flue_actors.errors import AbortedError, FlueError
@@ -20,6 +21,11 @@ def add_usage(a: Usage, b: Usage) -> Usage:
         total_tokens=a.total_tokens + b.total_tokens,
         cost=None if a.cost is None or b.cost is None else _add_cost(a.cost, b.cost),
     )
+
+
+def priced(usage: Usage) -> Usage:
+    """The same, and nothing for a cost that is not known: what a cap on cost can go by."""
+    return usage if usage.cost is not None else msgspec.structs.replace(usage, cost=Cost())
 
 
 def _add_cost(a: Cost, b: Cost) -> Cost:

@@ -84,11 +84,11 @@ def resumption(
         body = read_message(entry) if is_message(entry) else None
         message = body.message if body is not None else None
         if isinstance(message, AssistantMessage):
-            usage = add_usage(usage, message.usage)
             last = message
             if message.stop_reason == "aborted":
                 kept += text_of(message)
             else:
+                usage = add_usage(usage, message.usage)  # what was cut off is not known, and no sum of it
                 turns += 1
                 kept = "" if tool_calls_of(message) else kept  # a last reply is told with what stands before it
                 replied = entry.seq

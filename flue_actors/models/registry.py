@@ -65,6 +65,15 @@ class ResolvedModel(msgspec.Struct, frozen=True):
     info: ModelInfo
     limiter: ModelLimiter
 
+    def require_prices(self) -> None:
+        """For work whose cost is capped.
+
+        Raises:
+            ConfigError: The prices are not known.
+        """
+        if self.info.prices is None:
+            raise ConfigError(f'The prices of model "{self.model}" are not known, so its cost cannot be limited.')
+
 
 class _Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One provider as registered; ``make`` (a client of the user's own) wins over ``api``."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from flue_actors import create_agent, tool
+from flue_actors import create_agent, define_agent_profile, tool
 from flue_actors.definition.fields import Durability
-from flue_actors.definition.limits import Limits
+from flue_actors.definition.limits import Compaction, Limits
 from flue_actors.errors import (
     CostLimitError,
     DeadlineExceededError,
@@ -19,14 +20,15 @@ from flue_actors.errors import (
     TurnLimitError,
 )
 from flue_actors.messages import Usage
-from flue_actors.models.protocol import ModelRequest
-from flue_actors.testing import FunctionModel, VirtualClock
+from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
+from flue_actors.testing import FunctionModel, ScriptedModel, VirtualClock
 from flue_actors.testing.replies import calls, reply
 from tests.runtime.machine import machine, results_in, shown
 from tests.runtime.models import call, each_in_turn
 from tests.runtime.support import running, virtual_time
 
 PRICED = "anthropic/claude-haiku-4-5"
+DOLLAR = Usage(output=200_000, total_tokens=200_000)
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +142,71 @@ async def test_a_cap_on_cost_needs_a_price() -> None:
     async with running(agent(endless(), Limits(cost=1.0))) as runtime:
         with pytest.raises(InternalError):
             await runtime.ref("agent", "u1").prompt("go")
+
+
+@pytest.mark.parametrize("limits", [Limits(cost=1.5), Limits(total_cost=1.5)])
+@virtual_time
+async def test_a_cap_on_cost_holds_after_a_reply_that_was_cut_off(limits: Limits) -> None:
+
+    async def cut_off(_: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        yield TextDelta("half of ")
+        await asyncio.Event().wait()
+
+    script: list[Any] = [
+        reply(calls("look"), usage=DOLLAR),
+        cut_off,
+        cut_off,
+        *[reply(calls("look"), usage=DOLLAR)] * 9,
+    ]
+    model = ScriptedModel(script)
+    async with machine(agent(PRICED, limits)) as one:
+        ref = (await one.start(models={PRICED: model})).ref("agent", "u1")
+        pending = await ref.submit("go")
+        for _ in range(2):
+            await asyncio.sleep(7)
+            ref = (await one.restart(models={PRICED: model})).ref("agent", "u1")
+        with pytest.raises(CostLimitError if limits.cost else InstanceLimitError):
+            await ref.wait(pending.submission_id)
+    assert len(model.requests) == 4
+
+
+@virtual_time
+async def test_a_cap_on_an_instances_cost_is_not_lost_on_what_cost_an_unknown_sum() -> None:
+    model = FunctionModel(lambda _: reply("ok", usage=DOLLAR))
+    async with machine(agent(model, Limits(total_tokens=10**9))) as one:
+        await (await one.start()).ref("agent", "u1").prompt("for nobody knows how much")
+        ref = (await one.restart(agent(PRICED, Limits(total_cost=1.5)), models={PRICED: model})).ref("agent", "u1")
+        await ref.prompt("a dollar")
+        with pytest.raises(InstanceLimitError):
+            await ref.prompt("and another one")
+            await ref.prompt("one too many")
+
+
+@virtual_time
+async def test_what_works_below_a_cap_on_cost_needs_a_price_too() -> None:
+    profile = define_agent_profile(name="helper", description="Helps.", model="scripted/echo", instructions="")
+    dear = ScriptedModel([calls("task", agent="helper", prompt="go"), "done"])
+    async with machine(agent(PRICED, Limits(cost=5.0), subagents=[profile])) as one:
+        ref = (await one.start(models={PRICED: dear})).ref("agent", "u1")
+        await ref.prompt("go")
+        assert results_in(await shown(ref)) == ["The tool failed (ConfigError)."]
+
+
+@virtual_time
+async def test_summaries_below_a_cap_on_cost_need_a_price_too() -> None:
+    summarised = agent(PRICED, Limits(cost=5.0), compaction=Compaction(model="scripted/echo"))
+    async with machine(summarised) as one:
+        runtime = await one.start(models={PRICED: FunctionModel(lambda _: "ok")})
+        with pytest.raises(InternalError):
+            await runtime.ref("agent", "u1").prompt("go")
+
+
+@virtual_time
+async def test_a_cap_on_cost_that_nobody_can_keep_is_told_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    async with running(agent("scripted/echo", Limits(cost=1.0))):
+        pass
+    assert 'agent "agent" will not answer: The prices of model "echo" are not known' in caplog.text
 
 
 @virtual_time
