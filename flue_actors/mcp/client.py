@@ -22,7 +22,7 @@ from flue_actors.mcp.content import answer_of
 from flue_actors.mcp.offering import Offered
 from flue_actors.mcp.stdio import stdio_transport
 from flue_actors.mcp.target import Target
-from flue_actors.mcp.wire import NOT_DELIVERED, http_client
+from flue_actors.mcp.wire import LARGEST, NOT_DELIVERED, http_client
 
 MOST_PAGES: Final = 200
 """Of tools. A server whose pages do not end is broken."""
@@ -63,7 +63,10 @@ def _transport(target: Target, lost: Lost) -> Transport:
 @asynccontextmanager
 async def _streamable_http(target: Target) -> AsyncGenerator[Any]:
     assert target.url is not None
-    async with _http(target) as client, streamable_http_client(target.url, http_client=client) as streams:
+    async with (
+        _http(target) as client,
+        streamable_http_client(target.url, http_client=client, max_sse_event_size=LARGEST) as streams,
+    ):
         yield streams
 
 

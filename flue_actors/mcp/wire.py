@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import httpx2
@@ -14,6 +14,9 @@ from flue_actors.mcp.addresses import is_public
 
 NOT_DELIVERED: Final = -1701
 """JSON-RPC error code, made up here and never sent: the server has not got the request."""
+
+LARGEST: Final = 32 * 1024 * 1024
+"""Bytes of one answer. A stream of events may have any number of them, but none longer than this."""
 
 LEAVE_PATIENCE: Final = 3.0
 """Seconds a server has to answer that we leave."""
@@ -45,7 +48,7 @@ def http_client(
     """
     inner = httpx2.AsyncHTTPTransport(socket_options=_KEEPALIVE)
     return httpx2.AsyncClient(
-        headers=dict(headers),
+        headers={**headers, "accept-encoding": "identity"},
         timeout=httpx2.Timeout(timeout, read=None),
         transport=Wire(inner, allow_private=allow_private, resolve=resolve),
         trust_env=False,
@@ -54,7 +57,8 @@ def http_client(
 
 class Wire(httpx2.AsyncBaseTransport):
     """Looks its host up once, checks the addresses, and connects to those and no other: neither a second answer of the name
-    server nor a redirect can lead elsewhere. Certificates are checked against the name.
+    server nor a redirect can lead elsewhere. Certificates are checked against the name. An answer is read to `LARGEST`, and
+    not at all if it is compressed, which nobody asked for: a few bytes could stand for gigabytes.
 
     A POST that fails is answered with a JSON-RPC error, so that it is that request which fails and not the connection.
     """
@@ -95,7 +99,7 @@ class Wire(httpx2.AsyncBaseTransport):
         while True:
             address = self._addresses[0]
             try:
-                return await self._inner.handle_async_request(_pinned(request, address))
+                return await _bounded(await self._inner.handle_async_request(_pinned(request, address)))
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if self._addresses == [address]:
                     raise
@@ -124,6 +128,35 @@ class Wire(httpx2.AsyncBaseTransport):
                 details="If it is meant to be there, say so with allow_private=True.",
                 dev=f"{host} is at {', '.join(addresses)}",
             )
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body, up to `LARGEST`."""
+
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = LARGEST
+        async for piece in self._body:
+            left -= len(piece)
+            if left < 0:
+                # Of the errors that there are, this is the one by which the client fails the request, not the connection.
+                raise httpx2.StreamError(f"the answer is larger than {LARGEST >> 20} MiB")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+async def _bounded(response: httpx2.Response) -> httpx2.Response:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        await response.aclose()
+        raise httpx2.RemoteProtocolError("the answer is compressed")
+    is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+    if not is_stream and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Bounded(response.stream)
+    return response
 
 
 def _pinned(request: httpx2.Request, address: str) -> httpx2.Request:

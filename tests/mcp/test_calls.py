@@ -30,6 +30,12 @@ async def test_a_call_answers_text(connect):
         assert answer.details == {"customTool": "mcp__t__echo", "mcpServer": "t", "mcpTool": "echo"}
 
 
+@pytest.mark.parametrize("kind", ["http", "legacy"])
+async def test_an_answer_may_be_large_as_a_body_or_as_an_event(programs, kind):
+    async with programs[kind].connect() as server:
+        assert len((await call(server, "echo", text="x" * 3_000_000)).text) == 3_000_000
+
+
 async def test_structured_content_is_shown_once_as_json(http):
     async with http.connect() as server:
         assert (await call(server, "add", a=1, b="2")).text == '{\n  "sum": 3\n}'

@@ -9,8 +9,10 @@ import subprocess
 
 import httpx2
 import pytest
+from mcp_types import CONNECTION_CLOSED
 
 from flue_actors.errors import ConfigError, UnavailableError
+from flue_actors.mcp import wire
 from flue_actors.mcp.server import connect_mcp_server
 from flue_actors.mcp.wire import NOT_DELIVERED, Wire, http_client
 
@@ -28,8 +30,8 @@ class Names:
 
 
 def wired(inner, *answers, allow_private=False):
-    wire = Wire(httpx2.MockTransport(inner), allow_private=allow_private, resolve=Names(*answers).resolve)
-    return httpx2.AsyncClient(transport=wire)
+    transport = Wire(httpx2.MockTransport(inner), allow_private=allow_private, resolve=Names(*answers).resolve)
+    return httpx2.AsyncClient(transport=transport)
 
 
 def ok(request):
@@ -209,3 +211,43 @@ async def test_certificates_are_checked_against_the_name_of_the_host(tmp_path, m
                 refused = pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED")
                 with contextlib.nullcontext() if trusted else refused:
                     assert (await client.get(f"https://{host}:{port}/")).status_code == 204
+
+
+def endless(kind, **headers):
+    async def body():
+        while True:
+            yield b" " * 65_536
+
+    return lambda _request: httpx2.Response(200, headers={"content-type": kind, **headers}, content=body())
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch):
+    monkeypatch.setattr(wire, "LARGEST", 1 << 20)
+    async with wired(endless("application/json"), [PUBLIC]) as client:
+        with pytest.raises(httpx2.StreamError, match="larger than 1 MiB"):
+            await client.post("http://mcp.example/")
+
+
+async def test_a_stream_of_events_may_go_on(monkeypatch):
+    monkeypatch.setattr(wire, "LARGEST", 1 << 20)
+    async with (
+        wired(endless("text/event-stream; charset=utf-8"), [PUBLIC]) as client,
+        client.stream("GET", "http://mcp.example/") as response,
+    ):
+        seen = 0
+        async for piece in response.aiter_bytes():
+            seen += len(piece)
+            if seen > 2 << 20:
+                break
+
+
+async def test_a_compressed_answer_is_neither_asked_for_nor_read():
+    def answer(_head):
+        return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b"
+
+    async with listening(answer) as (port, seen), http_client({}, timeout=5, allow_private=True) as client:
+        with pytest.raises(httpx2.RemoteProtocolError, match="compressed"):
+            await client.get(f"http://127.0.0.1:{port}/")
+        assert "accept-encoding: identity" in seen[0].lower()
+        failed = (await client.post(f"http://127.0.0.1:{port}/")).json()
+        assert failed["error"]["code"] == CONNECTION_CLOSED
