@@ -150,6 +150,8 @@ class AgentActor(Actor):
     async def _suspended_before(self, message: Pending) -> Pending | None:
         """The input that waits for somebody's decision, or is to be taken up again, and this one for it."""
         session, instance = message.submission.session, message.instance
+        if instance.pending == 1:
+            return None
         found = instance.suspended_in(session, by_session=self._lanes)
         if found in (None, message):
             return None if found is message else instance.posted_before(message, by_session=self._lanes)

@@ -1,9 +1,10 @@
 """`Runtime.ref`: the in-process `agent_ref.AgentRef`."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar, Unpack, overload
+from typing import Any, Final, Protocol, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -29,7 +30,7 @@ from flue_actors.attachments import attachment_of
 from flue_actors.clock import iso
 from flue_actors.conversation.approval import Verdict
 from flue_actors.conversation.entries import MessageBody, is_message, is_private, read_message
-from flue_actors.definition.attaching import MOST
+from flue_actors.definition.attaching import MOST, File, Image
 from flue_actors.definition.fields import check_call
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.results import ResultShape
@@ -61,6 +62,9 @@ from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import LiveInstance, Pending
 
 R = TypeVar("R")
+
+MUCH: Final = 4 * 1024 * 1024
+"""Bytes of pictures and files that are hashed on the loop, in 3 ms; the most that a message may bring take 180."""
 
 
 class RefHost(Protocol):
@@ -178,18 +182,26 @@ class LocalSessionRef:
     ) -> Admitted:
         """Send a message; returns when it is durably accepted."""
         images, files = how.pop("images", ()), how.pop("files", ())
-        if len(images) + len(files) > MOST:
-            raise InvalidRequestError(f"A message brings at most {MOST} images and files.")
         call, sending = _options(self.key, result, how, watch=watch)
-        attachments = tuple([attachment_of(self.key, each) for each in (*images, *files)])
-        given = PromptInput(
-            message,
-            images=tuple([each.content for each in images]),
-            files=tuple([each.content for each in files]),
-            call=call,
-        )
-        sending = msgspec.structs.replace(sending, attachments=attachments) if attachments else sending
+        given = PromptInput(message, call=call)
+        if images or files:
+            given, sending = await self._illustrated(given, sending, images, files)
         return await self._host.admit(self.key, self._name, given, sending)
+
+    async def _illustrated(
+        self, given: PromptInput, how: Sending, images: Sequence[Image], files: Sequence[File]
+    ) -> tuple[PromptInput, Sending]:
+        """The message with what it brings along. Raises InvalidRequestError."""
+        brought = (*images, *files)
+        if len(brought) > MOST:
+            raise InvalidRequestError(f"A message brings at most {MOST} images and files.")
+        if sum([len(each.data) for each in brought]) > MUCH:
+            await asyncio.to_thread(lambda: [each.content for each in brought])
+        shown = msgspec.structs.replace(
+            given, images=tuple([each.content for each in images]), files=tuple([each.content for each in files])
+        )
+        attachments = tuple([attachment_of(self.key, each) for each in brought])
+        return shown, msgspec.structs.replace(how, attachments=attachments)
 
     @overload
     async def skill(
