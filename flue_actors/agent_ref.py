@@ -128,7 +128,7 @@ class ApprovalInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     """A tool call that waits for somebody's decision. Times are ISO timestamps.
 
     Attributes:
-        id: What it is decided by. Of a call of a subagent it is not the call's id alone.
+        id: What it is decided by: no other call has it, ever. `tool_call_id` may come again with some models.
         session: The conversation it is a part of, a subagent's own if it is one's.
     """
 

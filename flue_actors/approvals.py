@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from flue_actors.agent_ref import ApprovalInfo
 from flue_actors.clock import iso
-from flue_actors.conversation.approval import Approval, Decision, Verdict, decode_approval, encode_approval
+from flue_actors.conversation.approval import Approval, Decision, Verdict, decode_approval, encode_approval, named
 from flue_actors.errors import ApprovalDecidedError, ApprovalNotFoundError, FencedError, StoreError
 from flue_actors.events import ApprovalDecided
 from flue_actors.ids import AgentKey
@@ -71,31 +71,29 @@ class Approvals:
     async def decide(
         self, key: AgentKey, approval_id: str, verdict: Verdict, *, by: str | None = None, reason: str | None = None
     ) -> None:
-        """Decide on a call. The same decision twice is fine.
+        """Decide on a call, named by the approval's id, or by its own if no other has that. The same decision twice is fine.
 
         Raises:
             ApprovalNotFoundError: No call of the instance waits under this id.
             ApprovalDecidedError: It was decided otherwise before.
             StoreError: The store refused; nothing is decided.
         """
-        found = [each for each in await self._known(key) if each[2].id == approval_id]
+        waiting, before = await self._known(key), self._decided(key)
+        chosen = named(approval_id, {approval.id for _, _, approval in waiting} | before.keys())
+        found = [(pending, row) for pending, row, approval in waiting if approval.id == chosen]
         if not found:
-            self._decided_before(key, approval_id, verdict)
+            _must_be(verdict, before.get(chosen or ""))
             return
-        pending, row, _ = found[0]
+        pending, row = found[0]
         decision = Decision(verdict=verdict, at=self._services.clock.now_ms(), by=by, reason=reason)
         async with self._one_by_one:
             await self._record(pending, row, decision)
 
-    def _decided_before(self, key: AgentKey, approval_id: str, verdict: Verdict) -> None:
-        """Raises unless this was decided so, and the call has begun since."""
+    def _decided(self, key: AgentKey) -> dict[str, Verdict]:
+        """What was decided on calls of work that is not settled; some of them have begun since."""
         live = self._instances.get(key)
-        decided = [each.decided.get(approval_id) for each in live.unsettled.values()] if live is not None else []
-        before = next((each for each in decided if each is not None), None)
-        if before is None:
-            raise ApprovalNotFoundError
-        if before != verdict:
-            raise ApprovalDecidedError(meta={"verdict": before})
+        found = [each.decided for each in live.unsettled.values()] if live is not None else []
+        return {id: verdict for decided in found for id, verdict in decided.items()}
 
     async def _known(self, key: AgentKey) -> list[tuple[Pending, str, Approval]]:
         """Every call of the instance that asked for a decision, with its row's name, oldest first."""
@@ -213,6 +211,13 @@ def waiting_calls(rows: Sequence[JournalRow]) -> dict[str, Approval]:
     """The calls in a journal that asked for a decision and did not begin."""
     found = {row.name: decode_approval(row.body) for row in rows if row.kind == "approval"}
     return {row: approval for row, approval in found.items() if not approval.begun}
+
+
+def _must_be(verdict: Verdict, before: Verdict | None) -> None:
+    if before is None:
+        raise ApprovalNotFoundError
+    if before != verdict:
+        raise ApprovalDecidedError(meta={"verdict": before})
 
 
 def _info(pending: Pending, approval: Approval) -> ApprovalInfo:

@@ -28,14 +28,11 @@ class Approvals:
         known: What is recorded of its calls, by their ids.
     """
 
-    __slots__ = ("_known", "_services", "_task_id", "_writer")
+    __slots__ = ("_known", "_services", "_writer")
 
-    def __init__(
-        self, services: Services, writer: EntryWriter, known: Mapping[str, Approval], task_id: str | None
-    ) -> None:
+    def __init__(self, services: Services, writer: EntryWriter, known: Mapping[str, Approval]) -> None:
         self._services = services
         self._writer = writer
-        self._task_id = task_id
         self._known = dict(known)
 
     def holds_back(self, call: ToolCall) -> bool:
@@ -65,17 +62,17 @@ class Approvals:
             self._known.pop(call.id, None)  # it holds for one call: ids may come again
             return decision
         if approval is None or approval.arguments_hash != hashed:
-            now = self._services.clock.now_ms()
+            now, session = self._services.clock.now_ms(), self._writer.session
             approval = Approval(
-                id=approval_id(call, self._task_id),
-                session=self._writer.session.name,
+                id=approval_id(call, hashed, self._writer.host.submission_id, session.name, session.seq),
+                session=session.name,
                 tool_name=call.name,
                 tool_call_id=call.id,
                 arguments=call.arguments,
                 arguments_hash=hashed,
                 requested_at=now,
                 expires_at=now + EXPIRES_AFTER * 1000,
-                after=self._writer.session.seq,
+                after=session.seq,
             )
             await self._writer.recording.commit(self._writer.journal("approval", call.id, encode_approval(approval)))
             self._writer.emitter.emit(

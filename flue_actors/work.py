@@ -101,7 +101,7 @@ class Toolbox:
         self._delegating = delegating
         self._direct = direct
         self._runner: ToolRunner | None = None
-        self.approvals = Approvals(place.services, place.writer, past.approvals, place.task_id)
+        self.approvals = Approvals(place.services, place.writer, past.approvals)
 
     @property
     def runner(self) -> ToolRunner:

@@ -32,7 +32,7 @@ def refund(order: str, amount: Annotated[int, msgspec.Meta(gt=0)], context: Tool
     name = f"refund of {order}"
     if name in context.state:
         raise ToolError(f"{order} was refunded before: {context.state[name]} euros.")
-    context.state[name] = amount  # stored together with this call's answer; pay with `context.tool_call_id` as the key
+    context.state[name] = amount  # stored together with this call's answer; to pay, use `name` as the idempotency key
     return f"Refunded {amount} euros for {order}."
 
 

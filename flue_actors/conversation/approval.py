@@ -1,6 +1,7 @@
 """A tool call that waits for somebody's decision, as it stands in the journal of its submission. Pure."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Any, Final, Literal
 
 import msgspec
@@ -39,7 +40,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     """The row: which call, with which arguments, and what was decided if anything was. Times as in `Decision`.
 
     Attributes:
-        id: What it is called from outside: the call's id; of a task's call, the task's id and a dot before it.
+        id: What it is called from outside, see `approval_id`.
         session: The conversation the call is a part of, a task's own if it is one.
         after: The seq of its newest entry when it was asked for.
         begun: It was approved and begins, or began: whether it took effect is not known until it has a result.
@@ -67,9 +68,22 @@ def arguments_hash(call: ToolCall) -> str:
     return hashlib.sha256(msgspec.json.encode((call.name, call.arguments), order="sorted")).hexdigest()
 
 
-def approval_id(call: ToolCall, task_id: str | None) -> str:
-    """What the call is called from outside."""
-    return call.id if task_id is None else f"{task_id}.{call.id}"
+def approval_id(call: ToolCall, hashed: str, submission_id: str, session: str, after: int) -> str:
+    """What the call is called from outside: its id, a dot, and what tells it from all others.
+
+    Some models number their calls anew in every conversation, or in every reply. A decision that is sent again must never
+    be one on another call.
+    """
+    place = msgspec.json.encode((submission_id, session, after, hashed))
+    return f"{call.id}.{hashlib.sha256(place).hexdigest()[:12]}"
+
+
+def named(given: str, approval_ids: Collection[str]) -> str | None:
+    """Which approval is meant: the id itself, or that of a call which only one of them has."""
+    if given in approval_ids:
+        return given
+    of_call = [each for each in approval_ids if each.rpartition(".")[0] == given]
+    return of_call[0] if len(of_call) == 1 else None
 
 
 def decided(approval: Approval | None, call: ToolCall, hashed: str) -> Decision | None:

@@ -86,7 +86,8 @@ class ToolContext:
     """What a tool may know about its call: give a parameter this type.
 
     Attributes:
-        tool_call_id: The call's id, unique in its session and the same when the call runs again: an idempotency key.
+        tool_call_id: The call's id, unique in its session and the same when the call runs again. For an idempotency key put
+            agent, id and session in front of it: some models number their calls anew in every conversation.
         tool: The tool's name.
         agent: Agent name and instance id.
         session: The conversation's name.

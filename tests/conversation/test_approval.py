@@ -11,6 +11,7 @@ from flue_actors.conversation.approval import (
     decode_approval,
     denial,
     encode_approval,
+    named,
 )
 from flue_actors.messages import ToolCall
 from tests.conversation.build import call
@@ -53,9 +54,22 @@ def test_the_order_of_the_arguments_is_no_difference() -> None:
     assert arguments_hash(CALL) == arguments_hash(call("c1", "pay", to="ada", amount=5))
 
 
-def test_a_tasks_call_is_called_by_its_task_too() -> None:
-    assert approval_id(CALL, None) == "c1"
-    assert approval_id(CALL, "t1") == "t1.c1"
+def test_no_two_calls_are_called_the_same_though_models_repeat_their_ids() -> None:
+    here = ("s1", "default", 3)
+    ids = {approval_id(CALL, arguments_hash(CALL), *place) for place in (here, ("s2", *here[1:]), ("s1", "task:t", 3))}
+    ids.add(approval_id(CALL, arguments_hash(CALL), "s1", "default", 5))
+    ids.add(approval_id(CALL, arguments_hash(call("c1", "pay", amount=6)), *here))
+    assert len(ids) == 5
+    assert {id.partition(".")[0] for id in ids} == {"c1"}
+    assert approval_id(CALL, arguments_hash(CALL), *here) in ids
+
+
+def test_a_call_may_be_named_by_its_own_id_where_that_is_one_calls_only() -> None:
+    assert named("c1", ["c1.a", "c2.b"]) == "c1.a"
+    assert named("c1.a", ["c1.a", "c1.b"]) == "c1.a"
+    assert named("c1", ["c1.a", "c1.b"]) is None
+    assert named("c1", ["c1.a.b", "c1.a"]) == "c1.a"
+    assert named("c", ["c1.a"]) is None
 
 
 def test_the_model_is_told_why_a_call_did_not_run() -> None:

@@ -261,6 +261,6 @@ async def test_a_call_of_a_subagent_is_decided_like_any_other() -> None:
         )
         reply = await connection.reply()
     assert waiting["session"].startswith("task:default:")
-    assert waiting["id"].endswith("." + waiting["toolCallId"])
+    assert waiting["id"].startswith(waiting["toolCallId"] + ".")
     assert decided.status == 200
     assert "looked in task:default:" in reply.json["result"]["text"]

@@ -85,7 +85,7 @@ async def test_what_waits_waits_after_a_restart_too(store: Store, orderly: bool)
             await one.stop()
         ref = (await one.restart()).ref("agent", "u1")
         (waiting,) = await ref.approvals()
-        assert (waiting.id, waiting.args) == ("c1", {"amount": 5})
+        assert (waiting.tool_call_id, waiting.args) == ("c1", {"amount": 5})
         await asyncio.sleep(100)
         assert PAID == []
         await ref.decide("c1", "approved", principal=Principal("ada"))
@@ -144,7 +144,7 @@ async def test_a_denial_is_not_forgotten(store: Store) -> None:
         await until_asked(ref, 2)
         await ref.decide("c1", "denied", reason="no")
         ref = (await one.restart()).ref("agent", "u1")
-        assert [each.id for each in await ref.approvals()] == ["c2"]
+        assert [each.tool_call_id for each in await ref.approvals()] == ["c2"]
         await ref.decide("c2", "approved")
         assert (await ref.wait(id)).text == "Not run: it was not approved. They say: no | paid 6"
         assert PAID == [6]

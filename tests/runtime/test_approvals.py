@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ async def test_a_call_that_needs_approval_does_not_run_before_it_has_it() -> Non
         await asyncio.sleep(1000)
         assert PAID == []
         (waiting,) = await ref.approvals()
-        assert (waiting.id, waiting.tool_name, waiting.args) == ("c1", "pay", {"amount": 5})
+        assert (waiting.tool_call_id, waiting.tool_name, waiting.args) == ("c1", "pay", {"amount": 5})
         assert waiting.submission_id == pending.submission_id
         assert (await one.row(pending.submission_id)).status == "waiting"
         await ref.decide("c1", "approved")
@@ -324,10 +325,10 @@ async def test_it_goes_on_when_every_call_of_the_reply_is_decided() -> None:
     async with machine(agent(once(call("pay", "a", amount=1), call("pay", "b", amount=2)))) as one:
         ref = (await one.start()).ref("agent", "u1")
         pending = await ref.submit("go")
-        assert await until_asked(ref, 2) == ["a", "b"]
+        assert [each.partition(".")[0] for each in await until_asked(ref, 2)] == ["a", "b"]
         await ref.decide("b", "denied")
         await asyncio.sleep(100)
-        assert [each.id for each in await ref.approvals()] == ["a"]
+        assert [each.tool_call_id for each in await ref.approvals()] == ["a"]
         assert PAID == []
         await ref.decide("a", "approved")
         assert (await pending.result()).text == "paid 1 | Not run: it was not approved."
@@ -337,11 +338,33 @@ async def test_it_goes_on_when_every_call_of_the_reply_is_decided() -> None:
 async def test_a_decision_holds_for_one_call_even_where_a_model_repeats_its_ids() -> None:
     async with machine(agent(each_in_turn(call("pay", amount=5), call("pay", amount=5)))) as one:
         ref, pending = await asked(one)
-        await ref.decide("c1", "approved")
+        (first,) = await ref.approvals()
+        await ref.decide(first.id, "approved")
         await until_asked(ref)
+        await ref.decide(first.id, "approved")  # sent again, and one call too late
+        with pytest.raises(ApprovalNotFoundError):
+            await ref.decide("c1", "approved")
+        (second,) = await ref.approvals()
         assert PAID == [5]
-        await ref.decide("c1", "denied")
+        await ref.decide(second.id, "denied")
         assert (await pending.result()).text == "paid 5 | Not run: it was not approved."
+
+
+@virtual_time
+async def test_a_decision_that_is_sent_again_is_none_on_another_sessions_call_of_the_same_id() -> None:
+    async with machine(agent(once(call("pay", amount=5)), concurrency="session")) as one:
+        ref, _ = await asked(one)
+        (ours,) = await ref.approvals()
+        theirs = await ref.session("other").submit("go")
+        await until_asked(ref, 2)
+        with pytest.raises(ApprovalNotFoundError):
+            await ref.decide("c1", "approved")  # whose?
+        await ref.decide(ours.id, "approved")
+        with suppress(ApprovalNotFoundError):
+            await ref.decide(ours.id, "approved")
+        await asyncio.sleep(1)
+        assert [each.submission_id for each in await ref.approvals()] == [theirs.submission_id]
+        assert PAID == [5]
 
 
 @virtual_time
@@ -447,7 +470,7 @@ async def test_a_call_inside_a_task_is_decided_by_its_own_id() -> None:
     async with machine(one_agent) as one:
         ref, pending = await asked(one)
         (waiting,) = await ref.approvals()
-        assert waiting.id.endswith(".c1")
+        assert waiting.id.startswith("c1.")
         assert waiting.session.startswith("task:default:")
         await ref.decide(waiting.id, "approved")
         assert (await pending.result()).text == "paid 5"
