@@ -92,7 +92,7 @@ def resolve_subagent(profile: AgentProfile, parent: ResolvedAgent) -> ResolvedAg
     agent = _resolved({**inherited, **{name: value for name, value in profile.fields.items() if value is not None}})
     return msgspec.structs.replace(
         agent,
-        shared=True,
+        shared=parent.shared,
         sandbox=parent.sandbox,
         cwd=parent.cwd,
         public_events=parent.public_events,

@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
+from typing import get_args
 
 import pytest
 
-from flue_actors import create_agent, tool
+from flue_actors import AgentConfig, AgentContext, create_agent, define_agent_profile, tool
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import AbortedError, SessionBusyError, SubmissionNotFoundError
 from flue_actors.ids import AgentKey
-from flue_actors.storage import JournalKind, KvKind, Store
+from flue_actors.storage import KvKind, Store
+from flue_actors.testing import FunctionModel
 from tests.runtime.machine import U1, machine
+from tests.runtime.models import by_message, call
 from tests.runtime.support import running, virtual_time
 
 SLOW = create_agent(model="scripted/echo?rate=1&size=1", instructions="")
 ECHO = create_agent(model="scripted/echo", instructions="")
-KV: tuple[KvKind, ...] = ("state", "frozen", "snapshot")
-JOURNAL: tuple[JournalKind, ...] = ("text", "step")
+KV: tuple[KvKind, ...] = get_args(KvKind)
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,24 @@ async def test_nothing_of_an_instance_is_left_whatever_it_did(state: str) -> Non
         assert await left(one.store, key=AgentKey("agent", "u2")) != []
         with pytest.raises(SubmissionNotFoundError):
             await ref.submission(done.submission_id)
+
+
+@virtual_time
+async def test_what_a_definition_says_of_one_instance_is_gone_with_it_in_its_subagents_too() -> None:
+    model = FunctionModel(by_message(go=call("task", agent="worker", prompt="work", detached=True)))
+
+    @create_agent
+    def agent(ctx: AgentContext) -> AgentConfig:
+        worker = define_agent_profile(name="worker", description="Works.", instructions=f"Work for {ctx.id}.")
+        return AgentConfig(model=model, instructions=f"Serve {ctx.id}.", subagents=[worker])
+
+    async with machine(agent) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        await ref.prompt("go")
+        await asyncio.sleep(1)
+        await ref.erase()
+        assert await left(one.store) == []
+        assert await one.store.kv(AgentKey("agent", ""), "frozen") == {}  # where every instance's texts are
 
 
 @virtual_time
