@@ -42,6 +42,8 @@ def _problems(body: dict[str, Any], own: bool) -> Iterator[str]:
     if "tool_choice" in body and "tools" not in body:
         yield "tool_choice: only allowed when tools are specified"
     for tool in body.get("tools", []):
+        if own and any(word in tool["function"]["parameters"] for word in ("oneOf", "anyOf", "allOf", "enum", "not")):
+            yield f"tools: {tool} must not have a choice at the top level"
         if not _NAME.match(tool["function"]["name"]) or tool["function"]["parameters"].get("type") != "object":
             yield f"tools: {tool} has no valid name or schema"
     yield from _format(body.get("response_format"))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 _MAX_MARKS: Final = 4
+_REASONING: Final = ("thinking", "redacted_thinking")
 _NOT_SUPPORTED: Final = frozenset(
     {"minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems", "uniqueItems", "oneOf", "$ref", "default"}
 )
@@ -44,6 +45,8 @@ def _tools(tools: list[dict[str, Any]]) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "tools: names must be unique"
     for tool in tools:
+        if any(word in tool["input_schema"] for word in ("oneOf", "allOf", "anyOf")):
+            yield f"tools: {tool['name']}: input_schema does not support oneOf, allOf, or anyOf at the top level"
         if not _NAME.match(tool["name"]) or tool["input_schema"].get("type") != "object":
             yield f"tools: {tool['name']} has no valid name or schema"
 
@@ -119,6 +122,13 @@ def _history(messages: list[dict[str, Any]]) -> Iterator[str]:
             yield f"messages.{index}: tool_use without tool_result right after it, or the reverse"
         if any(block["type"] != "tool_result" for block in blocks[: len(results)]):
             yield f"messages.{index}: tool_result blocks come first"
+        for block in blocks:
+            if block["type"] == "tool_result" and block.get("is_error"):
+                inner = _blocks(block.get("content", []))
+                if not inner or any(each["type"] != "text" for each in inner):
+                    yield f"messages.{index}: content has to be text, and some, if is_error is true"
+        if message["role"] == "assistant" and blocks and blocks[-1]["type"] in _REASONING:
+            yield f"messages.{index}: the final block in an assistant message cannot be thinking"
         open_calls = [block["id"] for block in blocks if block["type"] == "tool_use"]
         if any(not _NAME.match(block["id"]) or not _NAME.match(block["name"]) for block in blocks if "input" in block):
             yield f"messages.{index}: tool_use ids and names should match pattern"

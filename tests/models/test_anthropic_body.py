@@ -1,11 +1,12 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from flue_actors.messages import SignalMessage, TextContent, ThinkingContent, ToolCall, ToolResultMessage, UserMessage
 from flue_actors.models.anthropic.body import encode_body, request_body
 from flue_actors.models.catalog import ANTHROPIC, ModelInfo
-from flue_actors.models.protocol import ModelRequest, ThinkingLevel
+from flue_actors.models.protocol import ModelRequest, ThinkingLevel, ToolSpec
 from tests.messages_api.validation import refusal
 from tests.models.helpers import CSV, FILES, PDF, PNG, asking, assistant, result, tool
 
@@ -76,11 +77,10 @@ def test_results_and_text_after_them_are_one_user_turn_results_first() -> None:
     assert [block["type"] for block in turns[2]["content"]] == ["tool_result", "tool_result", "text", "text"]
 
 
-def test_a_tool_result_keeps_its_error_and_may_be_empty() -> None:
-    body = _body(asking("go", CALL_TURN, result("c1", "", is_error=True)))
-    (block,) = body["messages"][2]["content"]
-    assert block["is_error"] is True
+def test_a_tool_result_may_be_empty() -> None:
+    (block,) = _body(asking("go", CALL_TURN, result("c1", "")))["messages"][2]["content"]
     assert "content" not in block
+    assert "is_error" not in block
 
 
 def test_a_signal_is_xml_in_the_user_role() -> None:
@@ -263,3 +263,60 @@ def test_tools_that_shall_not_be_called_are_sent_all_the_same() -> None:
     assert body["tool_choice"] == {"type": "none"}
     assert body["tools"] == _body(asking("hi", tools=(tool("a"),)))["tools"]
     assert "tool_choice" not in _body(asking("hi", use_tools=False))
+
+
+def test_an_error_without_output_says_so() -> None:
+    body = _body(asking("go", CALL_TURN, result("c1", "", is_error=True)))
+    (block,) = body["messages"][2]["content"]
+    assert block["is_error"] is True
+    assert block["content"] == [{"type": "text", "text": "[No output.]"}]
+
+
+def test_an_error_with_a_picture_is_one_in_words() -> None:
+    shot = ToolResultMessage(tool_call_id="c1", tool_name="shot", content=(ASKED, PNG), is_error=True, timestamp=0)
+    (block,) = _body(msgspec.structs.replace(asking("go", CALL_TURN, shot), attachments=FILES))["messages"][2][
+        "content"
+    ]
+    assert "is_error" not in block
+    assert [each["type"] for each in block["content"]] == ["text", "text", "image"]
+    assert block["content"][0]["text"] == "[This is an error.]"
+
+
+def test_reasoning_that_nothing_follows_is_not_sent_back() -> None:
+    signed = ThinkingContent(thinking="hm", signature="s")
+    redacted = ThinkingContent(thinking="", redacted="r")
+    said = assistant(TextContent(text="Well."), signed)
+    body = _body(asking("one", assistant(signed, redacted), "two", said, "three"))
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["text"]
+
+
+@pytest.mark.parametrize("others", [{"model": "claude-sonnet-4-5"}, {"api": "openai-completions"}])
+def test_a_turn_that_another_model_began_goes_on_without_a_budget(others: dict[str, str]) -> None:
+    def thinking(*history: Any) -> str:
+        body = _body(asking("go", *history, model="claude-haiku-4-5"), ANTHROPIC["claude-haiku-4-5"])
+        return body["thinking"]["type"]
+
+    own = ToolCall(id="c2", name="add", arguments={})
+    begun = (assistant(CALL, **others), result("c1", "3"), assistant(own), result("c2", "4"))
+    assert thinking(*begun) == "disabled"
+    assert thinking(*begun, assistant(TextContent(text="7")), "And now?") == "enabled"
+    assert thinking(CALL_TURN, result("c1", "3")) == "enabled"
+
+
+def test_choices_at_the_top_of_a_tools_schema_are_not_sent() -> None:
+    named = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    schema = {
+        "type": "object",
+        "properties": {"size": {"type": "integer"}},
+        "anyOf": [{"$ref": "#/$defs/Named"}, {"properties": {"id": {"type": "integer"}}, "required": ["id"]}],
+        "allOf": [{"required": ["size"]}],
+        "$defs": {"Named": named},
+    }
+    body = _body(asking("go", tools=(ToolSpec("find", "Find.", schema),)))
+    assert body["tools"][0]["input_schema"] == {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "id": {"type": "integer"}, "size": {"type": "integer"}},
+        "required": ["size"],
+        "$defs": {"Named": named},
+    }

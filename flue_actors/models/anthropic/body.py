@@ -11,16 +11,19 @@ Newer models refuse their own reasoning once anything before it changed: a summa
 agent got another tool, a picture is gone. They are asked to leave such reasoning out and answer all the same.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from flue_actors.models.anthropic.content import api_messages, text_block
+from flue_actors.messages import AssistantMessage, Message, ToolResultMessage
+from flue_actors.models.anthropic.content import API, api_messages, text_block
 from flue_actors.models.attachments import Attachments, Base64Cache
 from flue_actors.models.catalog import ModelInfo
 from flue_actors.models.protocol import ModelRequest, ToolSpec
 from flue_actors.models.result_schema import promised_schema
 from flue_actors.models.thinking import budget, effort
+from flue_actors.models.tool_schema import plain_parameters
 
 _MARK: Final = {"type": "ephemeral"}
 _FALLBACK_MAX_TOKENS: Final = 8192
@@ -90,10 +93,21 @@ def _thinking(request: ModelRequest, info: ModelInfo, max_tokens: int) -> dict[s
     if request.thinking == "off" and info.thinking != "always":
         return {"type": "between_tools"} if info.thinking == "between_tools" else _DISABLED
     if info.thinking == "budget":
-        tokens = budget(request.thinking, max_tokens)
+        tokens = 0 if _is_anothers(request.messages, request.model) else budget(request.thinking, max_tokens)
         return {"type": "enabled", "budget_tokens": tokens} if tokens else _DISABLED
     binding = {"block_binding": {"prefix_mismatch_behavior": "drop_block"}} if info.bound_thinking else {}
     return {"type": "adaptive", "display": "summarized", **binding}
+
+
+def _is_anothers(messages: Sequence[Message], model: str) -> bool:
+    """True amid tool calls of a turn that another model began, whose reasoning is none here: a budget is refused then."""
+    begun: AssistantMessage | None = None
+    for message in reversed(messages):
+        if isinstance(message, AssistantMessage):
+            begun = message
+        elif not isinstance(message, ToolResultMessage):
+            break
+    return begun is not None and (begun.api, begun.model) != (API, model)
 
 
 def _is_adaptive(thinking: dict[str, Any] | None) -> bool:
@@ -114,4 +128,4 @@ def _name(spec: ToolSpec) -> str:
 
 
 def _tool(spec: ToolSpec) -> dict[str, Any]:
-    return {"name": spec.name, "description": spec.description, "input_schema": spec.parameters}
+    return {"name": spec.name, "description": spec.description, "input_schema": plain_parameters(spec.parameters)}

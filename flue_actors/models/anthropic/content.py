@@ -20,6 +20,8 @@ from flue_actors.models.call_names import safe_id, safe_name
 
 API: Final = "anthropic-messages"
 
+_REASONING: Final = ("thinking", "redacted_thinking")
+
 Block = dict[str, Any]
 
 
@@ -66,11 +68,16 @@ def _user_blocks(message: Message, attachments: Attachments) -> list[Block]:
 
 
 def _result(message: ToolResultMessage, blocks: list[Block]) -> Block:
+    """An error has to be text, and some: with pictures it is one in words alone."""
     result: Block = {"type": "tool_result", "tool_use_id": safe_id(message.tool_call_id)}
+    if message.is_error:
+        if all(block["type"] == "text" for block in blocks):
+            result["is_error"] = True
+            blocks = blocks or [text_block("[No output.]")]
+        else:
+            blocks = [text_block("[This is an error.]"), *blocks]
     if blocks:
         result["content"] = blocks
-    if message.is_error:
-        result["is_error"] = True
     return result
 
 
@@ -106,6 +113,8 @@ def _assistant_blocks(message: AssistantMessage, reasoner: str | None) -> list[B
                 blocks.append({"type": "thinking", "thinking": block.thinking, "signature": block.signature})
         elif block.text.strip():
             blocks.append(text_block(block.text))
+    while blocks and blocks[-1]["type"] in _REASONING:  # nobody takes a reply that ends with it
+        blocks.pop()
     return blocks
 
 

@@ -17,6 +17,7 @@ from flue_actors.models.openai.content import chat_messages
 from flue_actors.models.protocol import ModelRequest, ToolSpec
 from flue_actors.models.result_schema import promised_schema
 from flue_actors.models.thinking import effort
+from flue_actors.models.tool_schema import plain_parameters
 
 
 def chat_body(request: ModelRequest, info: ModelInfo, outgoing: Outgoing) -> dict[str, Any]:
@@ -77,5 +78,6 @@ def _name(spec: ToolSpec) -> str:
 
 
 def _tool(spec: ToolSpec) -> dict[str, Any]:
-    function = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    parameters = plain_parameters(spec.parameters)
+    function = {"name": spec.name, "description": spec.description, "parameters": parameters}
     return {"type": "function", "function": function}
