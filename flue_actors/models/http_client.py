@@ -14,7 +14,8 @@ import msgspec
 
 from flue_actors.models.attachments import Base64Cache
 from flue_actors.models.catalog import ModelInfo
-from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
+from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
+from flue_actors.models.scripted_replies import estimated_usage
 from flue_actors.models.transport import Transport
 
 PULSE: Final = 1.0
@@ -147,11 +148,11 @@ class HttpModelClient:
                     last = clock()
                     yield TextDelta("")
                 for event in events:
-                    yield event
+                    yield _counted(event, request)
                 if decoder.done:
                     return
         for event in decoder.finish():
-            yield event
+            yield _counted(event, request)
 
     async def aclose(self) -> None:
         """Close connections. Idempotent."""
@@ -169,6 +170,13 @@ class HttpModelClient:
             if self._endpoint is None:
                 self._endpoint = await asyncio.to_thread(self._dialect.connect, self._transport, self._max_connections)
             return self._endpoint
+
+
+def _counted(event: ModelEvent, request: ModelRequest) -> ModelEvent:
+    """Estimates what a server did not count: caps and summaries go by it, and nothing is for free."""
+    if not isinstance(event, ReplyDone) or event.usage.total_tokens:
+        return event
+    return msgspec.structs.replace(event, usage=estimated_usage(request, event.content))
 
 
 def _hashed(affinity: str) -> str:

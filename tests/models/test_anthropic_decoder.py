@@ -106,6 +106,12 @@ def test_a_call_without_arguments_has_an_empty_object() -> None:
     assert call == ToolCall(id="t1", name="add", arguments={})
 
 
+def test_a_call_that_was_cut_off_before_its_arguments_does_not_run_without() -> None:
+    done = done_of(_decode(_frames(CALL | {"raw": ""}, CALL | {"id": "t2", "raw": ""}, stop="max_tokens")))
+    assert done.stop_reason == "length"
+    assert [call.invalid for call in done.content if isinstance(call, ToolCall)] == [None, ""]
+
+
 @pytest.mark.parametrize("raw", ['{"a": 1', "[1]", "nonsense", '"text"', '{"a":' + "[" * 100_000])
 def test_arguments_that_are_no_json_object_are_kept_as_invalid(raw: str) -> None:
     (call,) = done_of(_decode(_frames(CALL | {"raw": raw}, stop="tool_use"))).content
@@ -141,6 +147,12 @@ def test_a_reply_that_filled_the_window_is_a_context_that_is_too_long() -> None:
 def test_usage_counts_every_kind_of_token() -> None:
     usage = done_of(_decode(_frames(TEXT))).usage
     assert (usage.input, usage.cache_read, usage.cache_write, usage.output, usage.total_tokens) == (10, 20, 30, 7, 67)
+
+
+def test_an_answer_that_is_no_stream_is_shown_to_the_developer() -> None:
+    with pytest.raises(ModelError) as failed:
+        _decode([b"<html>Please log in</html>"])
+    assert "<html>Please log in" in str(failed.value.dev)
 
 
 def test_a_stream_that_ends_early_may_be_tried_again() -> None:

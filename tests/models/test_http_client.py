@@ -10,7 +10,7 @@ from flue_actors.models.http_client import LARGE, Dialect, HttpModelClient, Outg
 from flue_actors.models.openai.decoder import ChatDecoder
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.models.transport import Transport
-from tests.models.helpers import asking, events_of
+from tests.models.helpers import asking, events_of, reply_of
 
 
 class SilentEndpoint:
@@ -32,6 +32,27 @@ class SilentEndpoint:
 
     async def aclose(self) -> None:
         self.closed += 1
+
+
+class UncountedEndpoint(SilentEndpoint):
+    """Answers, and says nothing of tokens."""
+
+    @asynccontextmanager
+    async def stream(self, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[AsyncIterator[bytes]]:
+        async def answer() -> AsyncGenerator[bytes]:
+            yield b'data: {"choices": [{"delta": {"content": "12345678"}, "finish_reason": "stop"}]}\n\n'
+
+        yield answer()
+
+
+async def test_what_a_server_does_not_count_is_estimated() -> None:
+    dialect = Dialect(
+        api="a", encode=lambda *_: b"{}", headers=lambda *_: {}, decoder=ChatDecoder, connect=UncountedEndpoint
+    )
+    client = HttpModelClient(dialect, Transport(), lambda _: UNKNOWN, max_connections=1)
+    usage = (await reply_of(client, asking("x" * 40))).usage
+    await client.aclose()
+    assert (usage.input, usage.output, usage.total_tokens) == (10, 2, 12)
 
 
 async def _encoding_threads(attachment: bytes) -> list[threading.Thread]:

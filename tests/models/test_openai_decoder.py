@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
 from flue_actors.messages import TextContent, ThinkingContent, ToolCall
+from flue_actors.models.openai.content import REASONING_FIELDS
 from flue_actors.models.openai.decoder import ChatDecoder
 from flue_actors.models.protocol import ModelEvent, ReplyDone, TextDelta, ThinkingDelta, ThinkingEnd, ThinkingStart
 from tests.completions_api.replies import DONE, frame, frames
@@ -171,6 +172,43 @@ def test_a_name_and_id_that_are_repeated_are_said_once() -> None:
     assert call == ToolCall(id="a", name="add", arguments={})
 
 
+@pytest.mark.parametrize("named", [{}, {"id": ""}, {"index": 0, "id": ""}, {"index": 0}])
+def test_whole_calls_without_an_id_are_told_apart_by_their_names(named: dict[str, Any]) -> None:
+    parts = [{"function": {"name": "add", "arguments": f'{{"x": {number}}}'}} | named for number in range(3)]
+    for chunks in ([_chunk(tool_calls=parts)], [_chunk(tool_calls=[part]) for part in parts]):
+        calls = done_of(_decode([*chunks, _chunk("tool_calls"), DONE])).content
+        assert [call.arguments for call in calls if isinstance(call, ToolCall)] == [{"x": 0}, {"x": 1}, {"x": 2}]
+
+
+def test_a_name_that_is_repeated_amid_the_arguments_is_no_other_call() -> None:
+    parts = [{"function": {"name": "add", "arguments": piece}} for piece in ('{"x"', ": 1}")]
+    (call,) = done_of(_decode([*[_chunk(tool_calls=[part]) for part in parts], _chunk("stop"), DONE])).content
+    assert call == ToolCall(id="call_x_0", name="add", arguments={"x": 1})
+
+
+def test_a_call_that_was_cut_off_before_its_arguments_does_not_run_without() -> None:
+    parts = [{"index": number, "id": f"c{number}", "function": {"name": "wipe"}} for number in range(2)]
+    done = done_of(_decode([_chunk(tool_calls=parts), _chunk("length"), DONE]))
+    assert done.stop_reason == "length"
+    assert [call.invalid for call in done.content if isinstance(call, ToolCall)] == [None, ""]
+
+
+def test_content_in_parts_is_read() -> None:
+    thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
+    text = [{"type": "text", "text": "Well"}, {"type": "reference", "reference_ids": [1]}]
+    events = _decode([_chunk(content=part) for part in (thinking, text, ", yes.")] + [_chunk("stop"), DONE])
+    assert _merged(events)[:-1] == [
+        ThinkingStart(),
+        ThinkingDelta("Hm."),
+        ThinkingEnd("Hm."),
+        TextDelta("Well, yes."),
+    ]
+    content = done_of(events).content
+    assert [type(block) for block in content] == [ThinkingContent, TextContent]
+    assert isinstance(content[0], ThinkingContent)
+    assert content[0].signature not in REASONING_FIELDS
+
+
 def test_calls_without_an_id_get_one_each() -> None:
     parts = [{"index": number, "function": {"name": "add"}} for number in range(2)]
     calls = done_of(_decode([_chunk(tool_calls=parts), _chunk("tool_calls"), DONE])).content
@@ -198,6 +236,29 @@ def test_a_filtered_reply_and_a_refusal_are_errors_of_their_own() -> None:
 def test_cached_tokens_stand_apart() -> None:
     usage = done_of(_decode(_frames(TEXT))).usage
     assert (usage.input, usage.cache_read, usage.output, usage.total_tokens) == (10, 20, 7, 37)
+
+
+@pytest.mark.parametrize(
+    "cached", [{"prompt_tokens_details": {"cached_tokens": 4}}, {"cached_tokens": 4}, {"prompt_cache_hit_tokens": 4}]
+)
+def test_cached_tokens_are_found_where_servers_put_them(cached: dict[str, Any]) -> None:
+    counts = frame({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2} | cached})
+    usage = done_of(_decode([_chunk("stop", content="hi"), counts, DONE])).usage
+    assert (usage.input, usage.cache_read, usage.output) == (6, 4, 2)
+
+
+def test_reasoning_that_is_counted_in_the_total_alone_is_output() -> None:
+    counts = {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}
+    usage = done_of(_decode([_chunk("stop", content="hi"), frame({"choices": [], "usage": counts}), DONE])).usage
+    assert (usage.input, usage.output, usage.total_tokens) == (32, 103, 135)
+
+
+@pytest.mark.parametrize("page", [b"<html>\n<title>502 Bad Gateway</title>", b'{"error": {"message": "later"}}'])
+def test_an_answer_that_is_no_stream_is_shown_to_the_developer(page: bytes) -> None:
+    with pytest.raises(ModelError) as failed:
+        _decode([page])
+    assert failed.value.retryable
+    assert page.splitlines()[0].decode() in str(failed.value.dev)
 
 
 def test_a_server_that_counts_nothing_is_put_up_with() -> None:

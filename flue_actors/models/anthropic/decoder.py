@@ -10,18 +10,15 @@ import msgspec
 
 from flue_actors.errors import ContextOverflowError, ModelRefusedError
 from flue_actors.messages import AssistantContent, StopReason, TextContent, ThinkingContent, ToolCall, Usage
+from flue_actors.models.event_stream import UNREADABLE, EventLines, Events, tool_call
 from flue_actors.models.failures import broken_stream, status_error
 from flue_actors.models.protocol import (
     ModelEvent,
     ReplyDone,
-    TextDelta,
     ThinkingDelta,
     ThinkingEnd,
     ThinkingStart,
 )
-
-MAX_LINE: Final = 16 * 1024 * 1024
-"""Bytes of one event; a longer one is a broken stream."""
 
 _STOP_REASONS: Final[dict[str, StopReason]] = {
     "tool_use": "toolUse",
@@ -96,10 +93,7 @@ class _Block(msgspec.Struct):
     signature: str = ""
 
 
-# msgspec has an exception of its own for each: bad JSON, bad UTF-8, nesting deeper than the interpreter's stack.
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Event).decode
-_decode_arguments = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class StreamDecoder:
@@ -107,12 +101,11 @@ class StreamDecoder:
 
     def __init__(self) -> None:
         self.done: bool = False
-        self._rest = b""
+        self._lines = EventLines()
         self._blocks: dict[int, _Block] = {}
         self._usage = _Usage()
         self._stop_reason = ""
-        self._events: list[ModelEvent] = []
-        self._text: list[str] = []
+        self._events = Events()
 
     def feed(self, data: bytes) -> list[ModelEvent]:
         """The events these bytes complete.
@@ -122,16 +115,10 @@ class StreamDecoder:
             ModelRefusedError: The model declined to answer.
             ContextOverflowError: The reply filled the model's window before it was whole.
         """
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > MAX_LINE:
-            raise broken_stream(f"An event of the stream is longer than {MAX_LINE} bytes.")
-        for line in lines:
-            if line.startswith(b"data:") and not self.done:
-                self._take(line)
-        self._flush_text()
-        events, self._events = self._events, []
-        return events
+        for event in self._lines.feed(data):
+            if not self.done:
+                self._take(event)
+        return self._events.take()
 
     def finish(self) -> list[ModelEvent]:
         """The stream ended.
@@ -140,13 +127,13 @@ class StreamDecoder:
             ModelError: Before the reply was whole (retryable).
         """
         if not self.done:
-            raise broken_stream("The stream ended before message_stop.")
+            raise self._lines.broken("message_stop")
         return []
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         try:
-            event = _decode(line[5:])
-        except _UNREADABLE as error:
+            event = _decode(data)
+        except UNREADABLE as error:
             raise broken_stream(f"An event of the stream cannot be read: {error}") from error
         kind = event.type
         if kind == "content_block_delta":
@@ -171,12 +158,12 @@ class StreamDecoder:
         kind = delta.type
         if kind == "text_delta":
             block.parts.append(delta.text)
-            self._text.append(delta.text)
+            self._events.add_text(delta.text)
         elif kind == "input_json_delta":
             block.parts.append(delta.partial_json)
         elif kind == "thinking_delta":
             block.parts.append(delta.thinking)
-            self._emit(ThinkingDelta(delta.thinking))
+            self._events.add(ThinkingDelta(delta.thinking))
         elif kind == "signature_delta":
             block.signature += delta.signature
 
@@ -186,18 +173,18 @@ class StreamDecoder:
             raise broken_stream("A block starts without its content.")
         block = self._blocks[event.index] = _Block(start, [], start.signature)
         if start.type == "thinking":
-            self._emit(ThinkingStart())
+            self._events.add(ThinkingStart())
             if start.thinking:
                 block.parts.append(start.thinking)
-                self._emit(ThinkingDelta(start.thinking))
+                self._events.add(ThinkingDelta(start.thinking))
         elif start.type == "text" and start.text:
             block.parts.append(start.text)
-            self._text.append(start.text)
+            self._events.add_text(start.text)
 
     def _stop(self, index: int) -> None:
         block = self._blocks.get(index)
         if block is not None and block.start.type == "thinking":
-            self._emit(ThinkingEnd("".join(block.parts)))
+            self._events.add(ThinkingEnd("".join(block.parts)))
 
     def _account(self, event: _Event) -> None:
         """Counts are cumulative: the newest one stands."""
@@ -215,9 +202,15 @@ class StreamDecoder:
             raise ModelRefusedError(dev="stop_reason is refusal")
         if self._stop_reason == "model_context_window_exceeded":
             raise ContextOverflowError(dev="stop_reason is model_context_window_exceeded")
-        content = [part for block in self._blocks.values() if (part := _content(block)) is not None]
+        cut_off = self._stop_reason == "max_tokens"
+        blocks = [*self._blocks.values()]
+        content = [
+            part
+            for block in blocks
+            if (part := _content(block, whole=not cut_off or block is not blocks[-1])) is not None
+        ]
         stop_reason = _STOP_REASONS.get(self._stop_reason, "stop")
-        self._emit(ReplyDone(content=tuple(content), stop_reason=stop_reason, usage=self._total()))
+        self._events.add(ReplyDone(content=tuple(content), stop_reason=stop_reason, usage=self._total()))
         self.done = True
 
     def _total(self) -> Usage:
@@ -232,36 +225,20 @@ class StreamDecoder:
             total_tokens=fresh + output + read + written,
         )
 
-    def _emit(self, event: ModelEvent) -> None:
-        self._flush_text()
-        self._events.append(event)
 
-    def _flush_text(self) -> None:
-        if self._text:
-            self._events.append(TextDelta("".join(self._text)))
-            self._text.clear()
-
-
-def _content(block: _Block) -> AssistantContent | None:
-    """The finished block; None for empty text and for types that are not ours."""
-    start, whole = block.start, "".join(block.parts)
+def _content(block: _Block, *, whole: bool) -> AssistantContent | None:
+    """The finished block; None for empty text and for types that are not ours. ``whole``: the reply went on behind it."""
+    start, text = block.start, "".join(block.parts)
     match start.type:
         case "text":
-            return TextContent(text=whole) if whole else None
+            return TextContent(text=text) if text else None
         case "thinking":
-            return ThinkingContent(thinking=whole, signature=block.signature or None)
+            return ThinkingContent(thinking=text, signature=block.signature or None)
         case "redacted_thinking":
             return ThinkingContent(thinking="", redacted=start.data)
         case "tool_use":
-            return _tool_call(start, whole)
+            if start.input and not text:
+                return ToolCall(id=start.id, name=start.name, arguments=start.input)
+            return tool_call(start.id, start.name, text, whole=whole)
         case _:
             return None
-
-
-def _tool_call(start: _StartedBlock, raw: str) -> ToolCall:
-    if not raw:
-        return ToolCall(id=start.id, name=start.name, arguments=start.input)
-    try:
-        return ToolCall(id=start.id, name=start.name, arguments=_decode_arguments(raw))
-    except _UNREADABLE:
-        return ToolCall(id=start.id, name=start.name, arguments={}, invalid=raw)

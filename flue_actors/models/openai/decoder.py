@@ -8,27 +8,28 @@ Only the fields we use are decoded (msgspec). Servers of this kind differ, so th
 * reasoning comes in one of `REASONING_FIELDS`, usage in any chunk, an error as an object or as words.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from flue_actors.errors import ModelError, ModelRefusedError
-from flue_actors.messages import AssistantContent, StopReason, TextContent, ThinkingContent, ToolCall, Usage
+from flue_actors.messages import AssistantContent, StopReason, TextContent, ThinkingContent, Usage
+from flue_actors.models.event_stream import UNREADABLE, EventLines, Events, is_object, tool_call
 from flue_actors.models.failures import broken_stream, status_error
 from flue_actors.models.openai.content import REASONING_FIELDS
 from flue_actors.models.protocol import (
     ModelEvent,
     ReplyDone,
-    TextDelta,
     ThinkingDelta,
     ThinkingEnd,
     ThinkingStart,
 )
 
-MAX_LINE: Final = 16 * 1024 * 1024
-"""Bytes of one event; a longer one is a broken stream."""
-
 _DONE: Final = b"[DONE]"
+_IN_CONTENT: Final = "content"
+"""Where reasoning came from that has no field of its own: nowhere to send it back to."""
+
 _ERROR_STATUS: Final = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -52,8 +53,15 @@ class _CallDelta(msgspec.Struct):
     function: _Function | None = None
 
 
+class _Part(msgspec.Struct):
+    """A piece of content that has a type of its own (Mistral)."""
+
+    text: str | None = None
+    thinking: "str | list[_Part] | None" = None
+
+
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -75,7 +83,10 @@ class _Cached(msgspec.Struct):
 class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _Cached | None = None
+    cached_tokens: int | None = None  # Moonshot
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek
 
 
 class _Chunk(msgspec.Struct):
@@ -101,10 +112,7 @@ class _Block(msgspec.Struct):
     parts: list[str]
 
 
-# msgspec has an exception of its own for each: bad JSON, bad UTF-8, nesting deeper than the interpreter's stack.
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Chunk, strict=False).decode  # some count in floats, or in words
-_decode_arguments = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class ChatDecoder:
@@ -112,15 +120,14 @@ class ChatDecoder:
 
     def __init__(self) -> None:
         self.done: bool = False
-        self._rest = b""
+        self._lines = EventLines()
         self._id = ""
         self._blocks: list[_Block] = []
         self._calls: list[_Call] = []
         self._refusal = False
         self._finish_reason = ""
         self._usage = _Usage()
-        self._events: list[ModelEvent] = []
-        self._text: list[str] = []
+        self._events = Events()
 
     def feed(self, data: bytes) -> list[ModelEvent]:
         """The events these bytes complete.
@@ -129,15 +136,9 @@ class ChatDecoder:
             ModelError: The provider reported an error, or the bytes make no sense (retryable).
             ModelRefusedError: The model declined to answer.
         """
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > MAX_LINE:
-            raise broken_stream(f"An event of the stream is longer than {MAX_LINE} bytes.")
-        for line in lines:
-            self._read(line)
-        self._flush_text()
-        events, self._events = self._events, []
-        return events
+        for event in self._lines.feed(data):
+            self._read(event.strip())
+        return self._events.take()
 
     def finish(self) -> list[ModelEvent]:
         """The stream ended: the last events.
@@ -148,22 +149,21 @@ class ChatDecoder:
         events = self.feed(b"\n")  # the last line may have no end
         if not self.done:
             self._finish()
-            events += self._events
+            events += self._events.take()
         return events
 
-    def _read(self, line: bytes) -> None:
-        if self.done or not line.startswith(b"data:"):
+    def _read(self, data: bytes) -> None:
+        if self.done or not data:
             return
-        payload = line[5:].strip()
-        if payload == _DONE:
+        if data == _DONE:
             self._finish()
-        elif payload:
-            self._take(payload)
+        else:
+            self._take(data)
 
-    def _take(self, payload: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         try:
-            chunk = _decode(payload)
-        except _UNREADABLE as error:
+            chunk = _decode(data)
+        except UNREADABLE as error:
             raise broken_stream(f"An event of the stream cannot be read: {error}") from error
         if chunk.error is not None:
             raise _reported(chunk.error)
@@ -180,8 +180,8 @@ class ChatDecoder:
             if text := getattr(delta, field):
                 self._grow_block(field, text)
                 break  # some servers send the same in two fields
-        if delta.content:
-            self._grow_block("", delta.content)
+        for field, text in _said(delta.content):
+            self._grow_block(field, text)
         self._refusal = self._refusal or bool(delta.refusal)
         for part in delta.tool_calls or ():
             self._close_reasoning()
@@ -192,17 +192,17 @@ class ChatDecoder:
             self._close_reasoning()
             self._blocks.append(_Block(field, []))
             if field:
-                self._emit(ThinkingStart())
+                self._events.add(ThinkingStart())
         self._blocks[-1].parts.append(text)
         if field:
-            self._emit(ThinkingDelta(text))
+            self._events.add(ThinkingDelta(text))
         else:
-            self._text.append(text)
+            self._events.add_text(text)
 
     def _close_reasoning(self) -> None:
         """Reasoning ends where something else begins; an empty block of text stands for that."""
         if self._blocks and self._blocks[-1].field:
-            self._emit(ThinkingEnd("".join(self._blocks[-1].parts)))
+            self._events.add(ThinkingEnd("".join(self._blocks[-1].parts)))
             self._blocks.append(_Block("", []))
 
     def _grow_call(self, part: _CallDelta) -> None:
@@ -217,33 +217,36 @@ class ChatDecoder:
 
     def _call_of(self, part: _CallDelta, function: _Function) -> _Call:
         known = [call for call in self._calls if part.index is None or call.index == part.index]
-        if known and not (part.id and function.name and known[-1].id not in ("", part.id)):
+        if known and not (function.name and _is_another(known[-1], part.id)):
             return known[-1]
         self._calls.append(_Call(part.index, "", "", []))
         return self._calls[-1]
 
     def _finish(self) -> None:
         if not self._finish_reason:
-            raise broken_stream("The stream ended before a finish reason.")
+            raise self._lines.broken("a finish reason")
         self._close_reasoning()
         content = [part for block in self._blocks if (part := _content(block)) is not None]
         if self._finish_reason == "content_filter" or (self._refusal and not content and not self._calls):
             raise ModelRefusedError(dev=f"finish_reason is {self._finish_reason}, with a refusal: {self._refusal}")
-        calls = [_tool_call(call, f"call_{self._id}_{number}") for number, call in enumerate(self._calls)]
-        stop: StopReason = "toolUse" if calls else "stop"
-        if self._finish_reason == "length":
-            stop = "length"
-        self._emit(ReplyDone(content=(*content, *calls), stop_reason=stop, usage=_total(self._usage)))
+        cut_off = self._finish_reason == "length"
+        calls = [
+            tool_call(
+                call.id or f"call_{self._id}_{number}",
+                call.name,
+                "".join(call.arguments),
+                whole=not cut_off or call is not self._calls[-1],
+            )
+            for number, call in enumerate(self._calls)
+        ]
+        stop: StopReason = "length" if cut_off else "toolUse" if calls else "stop"
+        self._events.add(ReplyDone(content=(*content, *calls), stop_reason=stop, usage=_total(self._usage)))
         self.done = True
 
-    def _emit(self, event: ModelEvent) -> None:
-        self._flush_text()
-        self._events.append(event)
 
-    def _flush_text(self) -> None:
-        if self._text:
-            self._events.append(TextDelta("".join(self._text)))
-            self._text.clear()
+def _is_another(call: _Call, id: str | None) -> bool:
+    """Whether a name begins another call: it has an id of its own, or this call has all of its arguments."""
+    return call.id != id if id and call.id else is_object("".join(call.arguments))
 
 
 def _content(block: _Block) -> AssistantContent | None:
@@ -253,22 +256,28 @@ def _content(block: _Block) -> AssistantContent | None:
     return TextContent(text=whole) if whole else None
 
 
-def _tool_call(call: _Call, unnamed: str) -> ToolCall:
-    """``unnamed`` is its id where the server gave it none."""
-    raw, id = "".join(call.arguments), call.id or unnamed
-    if not raw.strip():
-        return ToolCall(id=id, name=call.name, arguments={})
-    try:
-        return ToolCall(id=id, name=call.name, arguments=_decode_arguments(raw))
-    except _UNREADABLE:
-        return ToolCall(id=id, name=call.name, arguments={}, invalid=raw)
+def _said(content: str | list[_Part] | None) -> Iterator[tuple[str, str]]:
+    """Field and text of what a delta says."""
+    if isinstance(content, str):
+        if content:
+            yield "", content
+        return
+    for part in content or ():
+        for _, text in _said(part.thinking):
+            yield _IN_CONTENT, text
+        if part.text:
+            yield "", part.text
 
 
 def _total(counts: _Usage) -> Usage:
-    """The cached part is counted in ``prompt_tokens``; here it stands apart."""
-    details = counts.prompt_tokens_details or _Cached()
-    prompt, output = counts.prompt_tokens or 0, counts.completion_tokens or 0
-    read, written = details.cached_tokens or 0, details.cache_write_tokens or 0
+    """The cached part is counted in ``prompt_tokens``; here it stands apart.
+
+    Some (xAI, Gemini) count reasoning, which costs as much as the answer, in the total alone.
+    """
+    details, prompt = counts.prompt_tokens_details or _Cached(), counts.prompt_tokens or 0
+    output = max(counts.completion_tokens or 0, (counts.total_tokens or 0) - prompt)
+    read = details.cached_tokens or counts.cached_tokens or counts.prompt_cache_hit_tokens or 0
+    written = details.cache_write_tokens or 0
     return Usage(
         input=max(0, prompt - read - written),
         output=output,
