@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from flue_actors.definition.raw_schema import validator
+from flue_actors.definition.references import check_references, wrapped
 from flue_actors.definition.schema import from_json_value, schema_of_type
 from flue_actors.errors import ConfigError, ToolArgumentsError
 
@@ -34,19 +35,12 @@ class ResultShape(Generic[R]):
             self._type = wanted
             self.schema = schema_of_type(wanted)
         self._check = validator(self.schema)
+        check_references(self.schema)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The schema as a tool's parameters, which have to be an object's: anything else is wrapped."""
-        if self._wraps:
-            return {
-                "type": "object",
-                "properties": {_WRAPPED: {name: each for name, each in self.schema.items() if name != "$defs"}},
-                "required": [_WRAPPED],
-                "additionalProperties": False,
-                **({"$defs": self.schema["$defs"]} if "$defs" in self.schema else {}),
-            }
-        return self.schema
+        return wrapped(self.schema, _WRAPPED) if self._wraps else self.schema
 
     def unwrap(self, arguments: dict[str, Any]) -> Any:
         """The data in a call with these `parameters`.

@@ -7,6 +7,7 @@ import msgspec
 import pydantic
 import pytest
 
+from flue_actors.definition.raw_schema import validator
 from flue_actors.definition.results import ResultShape, result_shape
 from flue_actors.errors import ConfigError, ToolArgumentsError
 
@@ -90,3 +91,35 @@ def test_what_json_schema_cannot_say_is_checked_all_the_same() -> None:
 def test_what_is_no_shape_is_refused_at_once(wanted: Any) -> None:
     with pytest.raises(ConfigError):
         result_shape(wanted)
+
+
+TREE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#"}}]}
+STRING = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "data", "not_that"),
+    [
+        (TREE, ["a", ["b"]], ["a", [1]]),
+        ({"$ref": "#/definitions/Name", "definitions": {"Name": STRING}}, "a", 1),
+        ({"$id": "https://example.com/name", "$ref": "#/$defs/Name", "$defs": {"Name": STRING}}, "a", 1),
+        ({"$id": "https://example.com/n", "$ref": "https://example.com/n#/$defs/N", "$defs": {"N": STRING}}, "a", 1),
+        ({"type": "array", "items": {"$ref": "#/items/anyOf/0", "anyOf": [STRING]}}, ["a"], [1]),
+        ({"type": "array", "items": {"$ref": "#name"}, "$defs": {"N": {"$anchor": "name"} | STRING}}, ["a"], [1]),
+        ({"type": "array", "items": {"properties": {"enum": {"$ref": "#"}}}}, [{"enum": []}], [{"enum": 1}]),
+        ({"enum": [{"$ref": "#/nothing"}]}, {"$ref": "#/nothing"}, {}),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "type": "array", "items": [STRING]}, ["a", 1], [1]),
+    ],
+)
+def test_what_refers_to_itself_means_the_same_wrapped(schema: dict[str, Any], data: Any, not_that: Any) -> None:
+    shape = ResultShape(schema)
+    check = validator(shape.parameters)
+    assert check.is_valid({"result": data})
+    assert not check.is_valid({"result": not_that})
+    assert shape.unwrap({"result": data}) == data
+
+
+@pytest.mark.parametrize("reference", ["#/$defs/Nope", "#/anyOf/3", "#nope", "https://example.com/schema", "other"])
+def test_what_refers_to_nothing_is_refused_at_once(reference: str) -> None:
+    with pytest.raises(ConfigError, match="which is not in it"):
+        ResultShape({"type": "object", "properties": {"a": {"$ref": reference}}, "$defs": {}, "anyOf": [{}]})
