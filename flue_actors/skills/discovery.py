@@ -1,5 +1,6 @@
 """Finds the skills of a workspace: ``<cwd>/.agents/skills/<name>/SKILL.md``."""
 
+import asyncio
 import posixpath
 from collections.abc import Sequence
 from typing import Final
@@ -47,7 +48,8 @@ async def read_skill(workspace: Workspace, folder: str) -> Skill:
         SandboxError: It cannot be read.
     """
     data = await workspace.read(posixpath.join(folder, SKILL_FILE))
-    skill = parse_skill(data, posixpath.basename(folder))
+    # In a thread: 16 KiB of YAML take 60 to 170 ms, and there may be many such.
+    skill = await asyncio.to_thread(parse_skill, data, posixpath.basename(folder))
     return msgspec.structs.replace(skill, folder=folder)
 
 

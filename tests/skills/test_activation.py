@@ -1,5 +1,7 @@
 """What a model is told of a skill that it is to follow."""
 
+import time
+
 import pytest
 
 from flue_actors.skills.activation import activation_text, skill_message
@@ -65,3 +67,11 @@ def test_nothing_inside_can_close_an_element_or_begin_one(tag: str) -> None:
 def test_other_markup_stays_as_it_is() -> None:
     skill = Skill(name="a", description="b", instructions="Use <b> & </b>.")
     assert "Use <b> & </b>." in activation_text(skill)
+
+
+@pytest.mark.parametrize("text", ["<" + " " * 40_000, ("<" + " " * 200) * 200, "</" + " " * 40_000, "<" * 40_000])
+def test_no_text_takes_long_to_look_through(text: str) -> None:
+    skill = Skill(name="a", description="b", instructions=text)
+    started = time.perf_counter()
+    assert text in activation_text(skill)
+    assert time.perf_counter() - started < 1  # it was 10 s

@@ -122,7 +122,7 @@ def test_the_longest_compatibility_has_500_characters() -> None:
         ('---\nname: review\ndescription: "\\UFFFFFFFF"\n---\n', "is no YAML"),
         ("---\nname: review\ndescription: d\nmetadata: text\n---\n", '"metadata" is no mapping'),
         ("---\nname: review\ndescription: d\nmetadata:\n  a: [b]\n---\n", '"a" is no text'),
-        ("---\n" + "[" * 5_000 + "\n---\n", "is no YAML"),
+        ("---\n" + "[" * 5_000 + "\n---\n", "nests too deep"),
         ("---\nname: review\nx: " + "x" * 20_000 + "\n---\n", "longer than 16 KiB"),
         ("---\n%YAML " + "1" * 9_000 + ".1\n---\n", "is refused"),
         ("---\nname: review\ndescription: a\x00b\n---\n", "is no YAML"),
@@ -179,3 +179,13 @@ def test_rubbish_is_a_skill_or_a_config_error_and_nothing_else(data: bytes) -> N
     else:
         assert skill.name == "review"
         assert 0 < len(skill.description) <= 1024
+
+
+@pytest.mark.parametrize("nested", ["[" * 9 + "]" * 9, "[" * 7_000, "{a: " * 3_000, "\n  " + "- " * 5_000])
+def test_a_frontmatter_that_nests_deep_is_refused(nested: str) -> None:
+    assert "nests too deep" in refusal(f"---\nname: review\ndescription: d\nmore: {nested}\n---\n")
+
+
+def test_other_fields_may_have_lists_and_mappings() -> None:
+    text = "---\nname: review\ndescription: d\nmore: {a: [b, {c: [d]}]}\n---\n"
+    assert parse_skill(text.encode(), "review").name == "review"
