@@ -1,5 +1,6 @@
 """What an instance keeps for its tools: ``context.state``, a mapping of names to JSON."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
@@ -13,16 +14,30 @@ from flue_actors.storage import PutKv, Store
 LARGEST: Final = 1024 * 1024
 """Bytes that one value may have as JSON."""
 
+MOST: Final = 4 * 1024 * 1024
+"""Bytes of all names and values of an instance."""
+
+MUCH: Final = 256 * 1024
+"""Bytes that are decoded on the loop, for initializers, in 2 ms."""
+
+LONGEST_NAME: Final = 512
+"""Bytes of a name."""
+
 
 class InstanceState:
-    """Of one active instance; read when something first asks for it."""
+    """Of one active instance; read when something first asks for it.
 
-    __slots__ = ("_key", "_store", "_values")
+    Attributes:
+        size: Bytes of its names and values, once it was read.
+    """
+
+    __slots__ = ("_key", "_store", "_values", "size")
 
     def __init__(self, store: Store, key: AgentKey) -> None:
         self._store = store
         self._key = key
         self._values: dict[str, bytes] | None = None
+        self.size = 0
 
     async def of_call(self) -> "CallState":
         """What one tool call sees and writes.
@@ -34,14 +49,15 @@ class InstanceState:
 
     async def decoded(self) -> dict[str, Any]:
         """Everything, by name; a copy. Raises StoreError."""
-        return {name: msgspec.json.decode(body) for name, body in (await self.values()).items()}
+        values = await self.values()
+        return _decoded(values) if self.size <= MUCH else await asyncio.to_thread(_decoded, values)
 
     async def values(self) -> dict[str, bytes]:
         """Everything, as JSON by name. Not to be changed. Raises StoreError."""
         if self._values is None:
             stored = await self._store.kv(self._key, "state")
             if self._values is None:  # else a call beside this one has read it, and maybe written since
-                self._values = stored
+                self._values, self.size = stored, _size(stored)
         return self._values
 
     def forget(self) -> None:
@@ -56,6 +72,7 @@ class InstanceState:
                 values.pop(name, None)
             else:
                 values[name] = body
+        self.size = _size(values)
         return [PutKv(key=self._key, kind="state", name=name, body=body) for name, body in written.items()]
 
 
@@ -65,15 +82,16 @@ class CallState(MutableMapping[str, Any]):
     A value is what its JSON says; changing one in place writes nothing, setting it does.
     """
 
-    __slots__ = ("_before", "_state", "_written")
+    __slots__ = ("_before", "_size", "_state", "_written")
 
     def __init__(self, state: InstanceState, before: Mapping[str, bytes]) -> None:
         self._state = state
         self._before = before
+        self._size = state.size
         self._written: dict[str, bytes | None] = {}
 
     def __getitem__(self, name: str) -> Any:
-        body = self._written[name] if name in self._written else self._before.get(name)
+        body = self._body(name)
         if body is None:
             raise KeyError(name)
         return msgspec.json.decode(body)
@@ -81,25 +99,28 @@ class CallState(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         """
         Raises:
-            ToolError: The value is not JSON, or too large.
+            ToolError: The name is no text or too long, or the value is not JSON or too large, by itself or with the others.
         """
+        _check_name(name)
         try:
             body = json_text(value).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ToolError(f'state["{name}"] cannot be written as JSON ({type(error).__name__}).') from error
         if len(body) > LARGEST:
             raise ToolError(f'state["{name}"] is larger than {LARGEST // 1024} KiB.')
-        self._written[name] = body
+        if self._size + _grows(name, self._body(name), body) > MOST:
+            raise ToolError(
+                f'With state["{name}"] the state is larger than {MOST // 1024} KiB: delete something first.'
+            )
+        self._write(name, body)
 
     def __delitem__(self, name: str) -> None:
         if name not in self:
             raise KeyError(name)
-        self._written[name] = None
+        self._write(name, None)
 
     def __contains__(self, name: object) -> bool:
-        if name in self._written:
-            return self._written[str(name)] is not None
-        return name in self._before
+        return isinstance(name, str) and self._body(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         names = dict.fromkeys([*self._before, *self._written])
@@ -111,3 +132,33 @@ class CallState(MutableMapping[str, Any]):
     def writes(self) -> list[PutKv]:
         """What it wrote counts from here on; the writes that make it durable."""
         return self._state.take(self._written) if self._written else []
+
+    def _body(self, name: str) -> bytes | None:
+        return self._written[name] if name in self._written else self._before.get(name)
+
+    def _write(self, name: str, body: bytes | None) -> None:
+        self._size += _grows(name, self._body(name), body)
+        self._written[name] = body
+
+
+def _check_name(name: object) -> None:
+    """Raises ToolError for a name that a store does not take."""
+    try:
+        fits = isinstance(name, str) and len(name.encode()) <= LONGEST_NAME
+    except UnicodeEncodeError:  # half of a surrogate pair
+        fits = False
+    if not fits:
+        raise ToolError(f"A name in the state is a text of at most {LONGEST_NAME} bytes in UTF-8.")
+
+
+def _decoded(values: Mapping[str, bytes]) -> dict[str, Any]:
+    return {name: msgspec.json.decode(body) for name, body in values.items()}
+
+
+def _size(values: Mapping[str, bytes]) -> int:
+    return sum(map(len, values)) + sum(map(len, values.values()))
+
+
+def _grows(name: str, before: bytes | None, after: bytes | None) -> int:
+    """How many bytes more there are with one value in another one's place."""
+    return sum([sign * (len(name) + len(body)) for sign, body in ((1, after), (-1, before)) if body is not None])

@@ -148,6 +148,48 @@ async def test_what_is_no_json_is_an_error_of_that_call() -> None:
         assert "cannot be written as JSON" in (await ref.prompt("go")).text
 
 
+@virtual_time
+@pytest.mark.parametrize("name", ["\ud800", "x" * 513, "ä" * 257, 1])
+async def test_a_name_that_no_store_takes_is_an_error_of_that_call(name: Any, store: Store) -> None:
+    @tool
+    async def odd(ctx: ToolContext) -> str:
+        """Keep something under no name."""
+        ctx.state[name] = 1
+        return "kept"
+
+    made = create_agent(model=each_in_turn(call("odd", "1"), call("get", "2")), instructions="", tools=[odd, get])
+    async with at(store, made) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        assert (await ref.prompt("go")).text == ("A name in the state is a text of at most 512 bytes in UTF-8. | {}")
+
+
+@virtual_time
+async def test_an_instance_keeps_so_much_and_no_more_until_something_is_dropped() -> None:
+    @tool
+    async def fill(ctx: ToolContext) -> str:
+        """Keep as many values of half a MiB as there is room for."""
+        with suppress(ToolError):
+            for number in range(100):
+                ctx.state[str(number)] = "x" * (512 * 1024)
+        return str(len(ctx.state))
+
+    @tool
+    async def again(ctx: ToolContext) -> str:
+        """Put another value in the place of one, and one in the place of one that is dropped."""
+        ctx.state["0"] = "y" * (512 * 1024)
+        del ctx.state["1"]
+        ctx.state["a"] = "z" * (512 * 1024)
+        return str(len(ctx.state))
+
+    calls = (call("fill", "1"), call("again", "2"), call("put", "3", name="b", value="x" * (512 * 1024)))
+    made = create_agent(model=each_in_turn(*calls), instructions="", tools=[fill, again, put])
+    async with machine(made) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        filled, replaced, refused = (await ref.prompt("go")).text.split(" | ")
+        assert (filled, replaced) == ("7", "7")
+        assert refused == 'With state["b"] the state is larger than 4096 KiB: delete something first.'
+
+
 def putting() -> Any:
     return agent(FunctionModel(by_message(go=call("put", name="a", value=1), get=call("get"))))
 
