@@ -86,9 +86,13 @@ class History:
             error = ContextOverflowError(dev="the reply says so")
         except ContextOverflowError as refused:
             error = refused
+            self._learn(refused.window)
         if not await self.compact("overflow"):
             raise error
         return await call.perform(await self._whole(request()))
+
+    def _learn(self, window: int) -> None:
+        self._resolved, self._known = self._services.models.learned(self._resolved, window), None
 
     @property
     def is_long(self) -> bool:

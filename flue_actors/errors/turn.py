@@ -52,11 +52,27 @@ class ModelRefusedError(ModelError):
 
 
 class ContextOverflowError(ModelError):
-    """The request is longer than the model reads, and leaving out older messages did not help."""
+    """The request is longer than the model reads, and leaving out older messages did not help.
+
+    ``window`` is how many tokens it reads, where the provider says so; else 0.
+    """
 
     type = "context_overflow"
     default_message = "The conversation has become too long for the model."
     default_details = "Send a shorter message, or begin a new session."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retryable: bool = False,
+        details: str | None = None,
+        dev: str = "",
+        meta: dict[str, Any] | None = None,
+        window: int = 0,
+    ) -> None:
+        super().__init__(message, retryable=retryable, details=details, dev=dev, meta=meta)
+        self.window = window
 
 
 class TurnLimitError(TurnError):

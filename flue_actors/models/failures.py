@@ -29,9 +29,23 @@ _UNPAID_CODES: Final = frozenset(
         "linked_organization_spend_limit_reached",
     }
 )
-_TOO_LONG_WORDS: Final = re.compile(r"prompt is too long|exceed context limit|maximum context length", re.IGNORECASE)
+_MALFORMED: Final = frozenset({400, 422})
+_TOO_LONG_WORDS: Final = re.compile(
+    r"(?:prompt|input) is too long|(?:exceeds?|longer than) (?:the |this |the model's )?(?:available |maximum )?context"
+    r"|maximum (?:context|model|prompt) length|maximum number of tokens allowed|greater than the context length"
+    r"|reduce the length of the messages|exceeded model token limit|max_new_tokens. must be <=",
+    re.IGNORECASE,
+)
 """The one place that reads a provider's words. The Messages API answers a prompt that is too long with 400
 ``invalid_request_error`` and no code, as it does any malformed request; so do many servers that speak like OpenAI's."""
+
+_WINDOW: Final = re.compile(
+    r"(?:maximum (?:context|model|prompt) length(?: is| of)?|context (?:size|length|window)|tokens allowed|>|must be <=)"
+    r" ?\(?(\d[\d,]*)|with (\d[\d,]*) maximum context length",
+    re.IGNORECASE,
+)
+_WINDOWS: Final = range(1024, 100_000_001)
+"""Tokens; what is no window is no news."""
 
 
 def is_retryable(status: int) -> bool:
@@ -52,8 +66,9 @@ def status_error(
         dev: For the log.
     """
     dev = f"HTTP {status}: {dev}" if dev else f"HTTP {status}"
-    if status == 413 or not _TOO_LONG_CODES.isdisjoint(codes) or (status == 400 and _TOO_LONG_WORDS.search(words)):
-        return ContextOverflowError(dev=dev)
+    too_long = status in _MALFORMED and _TOO_LONG_WORDS.search(words)
+    if status == 413 or not _TOO_LONG_CODES.isdisjoint(codes) or too_long:
+        return ContextOverflowError(dev=dev, window=_window(words))
     if not _REFUSED_CODES.isdisjoint(codes):
         return ModelRefusedError(dev=dev)
     if not _UNPAID_CODES.isdisjoint(codes):
@@ -61,6 +76,13 @@ def status_error(
     if status in _OVERLOADED:
         return ModelOverloadedError(retryable=True, retry_after=retry_after, dev=dev)
     return ModelError(retryable=is_retryable(status), retry_after=retry_after, dev=dev)
+
+
+def _window(words: str) -> int:
+    """How many tokens the model reads, if a refusal says it; else 0."""
+    found = _WINDOW.search(words)
+    tokens = int((found[1] or found[2]).replace(",", "")) if found else 0
+    return tokens if tokens in _WINDOWS else 0
 
 
 def broken_stream(dev: str) -> ModelError:

@@ -109,6 +109,7 @@ class ModelRegistry:
         self._here: dict[str, ResolvedModel] = {}  # what is asked in this process: 5 us to find out anew
         self._objects: WeakKeyDictionary[ModelClient, ModelLimiter] = WeakKeyDictionary()
         self._overrides: list[Overrides] = []  # the newest is the last
+        self._learned: dict[str, int] = {}  # windows, from refusals
         self._allowed: bool | None = None
         self._refused = ModelLimiter(_UNLIMITED)
 
@@ -220,16 +221,24 @@ class ModelRegistry:
         if not slash or not name or not rest:
             raise ConfigError(f'"{model}" is not a model name: write "provider/model", such as "scripted/echo".')
         if given is not None:
-            return ResolvedModel(given, name, rest, self._known_of(name, rest), self._limiter_of(given))
+            return self._informed(ResolvedModel(given, name, rest, self._known_of(name, rest), self._limiter_of(given)))
         provider = self._provider(name, model)
         if provider.make is None and not self._may_ask():
             return ResolvedModel(_Refusing(provider.api, model), name, rest, provider.info_of(rest), self._refused)
         live = self._live.get(name) or self._open(name, provider)
         info = scripted_name(rest).info if isinstance(live.client, ScriptedProvider) else provider.info_of(rest)
-        resolved = ResolvedModel(live.client, name, rest, info, live.limiter)
+        resolved = self._informed(ResolvedModel(live.client, name, rest, info, live.limiter))
         if provider.make is not None:
             self._here[model] = resolved
         return resolved
+
+    def learned(self, model: ResolvedModel, window: int) -> ResolvedModel:
+        """The model, whose provider has just said how many tokens it reads: kept in mind where nobody knew it. 0 = it did not."""
+        if not window or model.info.context_window:
+            return model
+        self._learned[f"{model.provider}/{model.model}"] = window
+        self._here.clear()
+        return self._informed(model)
 
     async def prepare(self, models: Iterable[str | ModelClient]) -> None:
         """Load what these models need, in a thread where it is slow (an SDK: up to a second).
@@ -255,6 +264,12 @@ class ModelRegistry:
             live = self._retired.pop()
             live.limiter.close()
             await live.client.aclose()
+
+    def _informed(self, model: ResolvedModel) -> ResolvedModel:
+        window = self._learned.get(f"{model.provider}/{model.model}", 0) if self._learned else 0
+        if not window or model.info.context_window:
+            return model
+        return msgspec.structs.replace(model, info=msgspec.structs.replace(model.info, context_window=window))
 
     def _overriding(self, model: str | ModelClient) -> ModelClient | None:
         for models in reversed(self._overrides):

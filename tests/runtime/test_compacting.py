@@ -362,3 +362,20 @@ async def test_a_crash_around_a_summary_that_was_asked_for_leaves_one() -> None:
             assert await talk(ref), number
             assert (await kinds_stored(one.store)).count("compaction") == 1
             await whole(one)
+
+
+@virtual_time
+async def test_how_much_a_model_reads_is_learned_from_its_first_refusal() -> None:
+    def said(request: ModelRequest) -> Any:
+        return ContextOverflowError(window=4000) if context_tokens(request) > 4000 else "answered"
+
+    model, name = Model(said), "openai/nobody-knows"
+    unknown = create_agent(model=name, instructions="", compaction=Compaction(reserve_tokens=1000))
+    async with machine(unknown) as one:
+        runtime = await one.start(models={name: model})
+        for ada in (runtime.ref("agent", "u1"), runtime.ref("agent", "u2")):
+            for _ in range(20):
+                await ada.prompt(LONG)
+    refused = [each for each in model.asked if context_tokens(each) > 4000]
+    assert len(refused) == 1
+    assert len(model.summaries) >= 4
