@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from flue_actors.agent_ref import IfBusy
-from flue_actors.definition.guards import Principal
+from flue_actors.definition.guards import Principal, check_principal
 from flue_actors.definition.results import ResultShape
 from flue_actors.definition.tools import Tool
 from flue_actors.errors import (
@@ -35,6 +35,7 @@ from flue_actors.inputs import (
     ShellInput,
     SkillInput,
     TaskInput,
+    decode_input,
     encode_input,
 )
 from flue_actors.owed import Owed
@@ -52,6 +53,7 @@ MAX_IDEMPOTENCY_KEY: Final = 256
 _decode_principal = msgspec.json.Decoder(Principal).decode
 _encode = msgspec.json.Encoder().encode
 _SMOOTHING: Final = 0.1
+_POLICIES: Final = dict.fromkeys(get_args(IfBusy))
 
 
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +109,7 @@ class Admission:
         check_instance_id(key.id)
         if not isinstance(given, DetachedInput):
             check_session_name(session)
+        _check_sending(how)
         payload = _payload(given)
         if how.idempotency_key is not None:
             _check_idempotency_key(how.idempotency_key)
@@ -272,6 +275,15 @@ def _check_same(earlier: Submission, payload: bytes) -> None:
         raise SubmissionConflictError(meta={"submissionId": earlier.id})
 
 
+def _check_sending(how: Sending) -> None:
+    """Annotations bind nobody, and what is stored has to be readable at the next start."""
+    if how.if_busy not in _POLICIES:
+        raise InvalidRequestError(
+            f"There is no if_busy {how.if_busy!r}.", details=f"It is one of: {', '.join(_POLICIES)}."
+        )
+    check_principal(how.principal)
+
+
 def _check_idempotency_key(key: str) -> None:
     if not (key.strip() and len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
         raise InvalidRequestError(
@@ -299,10 +311,20 @@ def _payload(given: Input) -> bytes:
     if isinstance(given, DispatchInput):
         return encode_input(given)  # checked where the snapshot was taken
     for field, what in _SAID.get(type(given), ()):
-        if not getattr(given, field).strip():
+        said: object = getattr(given, field)
+        if not isinstance(said, str):
+            raise InvalidRequestError(
+                f"The {what} is {type(said).__name__}, not text.", details=f"Send the {what} as a str."
+            )
+        if not said.strip():
             raise InvalidRequestError(f"The {what} is blank.", details=f"Send a {what} with some text in it.")
     try:
-        return encode_input(given)
+        payload = encode_input(given)
+        if not isinstance(given, PromptInput):  # a prompt's other fields are checked where it is made
+            decode_input(payload)
+        return payload
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"This cannot be worked on: {error}") from error
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, UnicodeEncodeError):
             raise InvalidRequestError("The message is not valid Unicode.", details="Send valid UTF-8.") from None

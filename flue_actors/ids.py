@@ -7,7 +7,7 @@ a UUID, as in Flue. Randomness and clock are injected, so a seeded run makes the
 import random
 import re
 import uuid
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -96,12 +96,13 @@ def check_instance_id(value: str) -> str:
 
 def check_session_name(value: str) -> str:
     """The session name unchanged, or InvalidRequestError: as an id, and never one of a task's own sessions."""
-    if value.startswith(TASK_PREFIX):
+    name = _check_text(value, "session")
+    if name.startswith(TASK_PREFIX):
         raise InvalidRequestError(
             f'Session names starting with "{TASK_PREFIX}" belong to delegated tasks.',
             details="Choose another session name.",
         )
-    return _check_text(value, "session")
+    return name
 
 
 def is_below(session: str, root: str) -> bool:
@@ -111,7 +112,9 @@ def is_below(session: str, root: str) -> bool:
     return session == root
 
 
-def _check_text(value: str, what: str) -> str:
+def _check_text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"The {what} is {type(value).__name__}, not text.", details=f"Write str({what}).")
     if not value.strip():
         raise InvalidRequestError(f"The {what} is blank.", details=f"It has 1 to {MAX_ID_BYTES} bytes of UTF-8.")
     try:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Protocol, TypeVar, Unpack, overload
+from typing import Any, Final, Protocol, TypeVar, Unpack, get_args, overload
 
 import msgspec
 
@@ -30,9 +30,9 @@ from flue_actors.attachments import attachment_of
 from flue_actors.clock import iso
 from flue_actors.conversation.approval import Verdict
 from flue_actors.conversation.entries import MessageBody, is_message, is_private, read_message
-from flue_actors.definition.attaching import MOST, File, Image
+from flue_actors.definition.attaching import MOST, File, Image, as_attachments
 from flue_actors.definition.fields import check_call
-from flue_actors.definition.guards import Principal
+from flue_actors.definition.guards import Principal, check_principal
 from flue_actors.definition.results import ResultShape
 from flue_actors.errors import (
     AttachmentNotFoundError,
@@ -110,6 +110,7 @@ def _options(key: AgentKey, result: Any, how: Prompted, *, watch: bool = False) 
     """What a prompt says of itself, apart from its message."""
     if result is None and not how and not watch:
         return NO_OPTIONS, PLAINLY
+    check_call(how)
     shape = None if result is None else ResultShape[Any](result)
     call = CallOptions(
         model=how.get("model"),
@@ -117,7 +118,6 @@ def _options(key: AgentKey, result: Any, how: Prompted, *, watch: bool = False) 
         limits=how.get("limits"),
         result=None if shape is None else shape.schema,
     )
-    check_call(call.model, call.thinking_level, call.limits)
     sending = Sending(
         if_busy=how.get("if_busy", "queue"),
         principal=how.get("principal"),
@@ -127,6 +127,10 @@ def _options(key: AgentKey, result: Any, how: Prompted, *, watch: bool = False) 
         shape=shape,
     )
     return call, sending
+
+
+def _is_text(given: Any) -> bool:
+    return given is None or isinstance(given, str)
 
 
 def _answered(answer: PromptResult, result: Any) -> Any:
@@ -192,7 +196,7 @@ class LocalSessionRef:
         self, given: PromptInput, how: Sending, images: Sequence[Image], files: Sequence[File]
     ) -> tuple[PromptInput, Sending]:
         """The message with what it brings along. Raises InvalidRequestError."""
-        brought = (*images, *files)
+        brought = as_attachments(images, files)
         if len(brought) > MOST:
             raise InvalidRequestError(f"A message brings at most {MOST} images and files.")
         if sum([len(each.data) for each in brought]) > MUCH:
@@ -332,6 +336,11 @@ class LocalAgentRef(LocalSessionRef):
         self, approval_id: str, verdict: Verdict, *, principal: Principal | None = None, reason: str | None = None
     ) -> None:
         """Decide on a tool call."""
+        if verdict not in get_args(Verdict):
+            raise InvalidRequestError(f"The decision {verdict!r} is none.", details='It is "approved" or "denied".')
+        check_principal(principal)
+        if not _is_text(reason):
+            raise InvalidRequestError("The reason of a decision is text.")
         by = None if principal is None else principal.subject
         await self._host.approvals.decide(self.key, approval_id, verdict, by=by, reason=reason)
 

@@ -1,9 +1,9 @@
 """Pictures and files that go with a prompt or a tool's answer: what may be sent, checked before anything is accepted. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -74,7 +74,8 @@ class File(msgspec.Struct, frozen=True, dict=True):
     def __post_init__(self) -> None:
         if self.mime_type not in FILE_TYPES:
             raise InvalidRequestError(f"A file is one of: {', '.join(FILE_TYPES)}.")
-        if not self.name.strip() or len(self.name) > 255 or not self.name.isprintable():
+        name: Any = self.name
+        if not isinstance(name, str) or not name.strip() or len(self.name) > 255 or not self.name.isprintable():
             raise InvalidRequestError("A file needs a name of at most 255 printable characters.")
         _check_size(self.data)
         if self.mime_type == "application/pdf":
@@ -96,7 +97,18 @@ def content_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _check_size(data: bytes) -> None:
+def as_attachments(images: Any, files: Any) -> tuple[Image | File, ...]:
+    """What a message brings along. Raises InvalidRequestError where it is something else."""
+    for kind, given in ((Image, images), (File, files)):
+        if not (isinstance(given, Sequence) and all(isinstance(each, kind) for each in cast("Sequence[Any]", given))):
+            name = kind.__name__
+            raise InvalidRequestError(f'"{name.lower()}s" is a list of {name}.')
+    return (*images, *files)
+
+
+def _check_size(data: Any) -> None:
+    if not isinstance(data, bytes):
+        raise InvalidRequestError(f"An attachment's data are bytes, not {type(data).__name__}.")
     if not data:
         raise InvalidRequestError("An attachment is empty.")
     if len(data) > LARGEST:

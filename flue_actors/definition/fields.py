@@ -188,11 +188,11 @@ PROFILE_FIELDS: Final[Mapping[str, Check]] = {
 }
 
 
-def check_call(model: str | None, thinking_level: str | None, limits: Limits | None) -> None:
+def check_call(given: Mapping[str, Any]) -> None:
     """Check what one input wants otherwise than its agent's definition says. Raises ConfigError."""
-    for name, value in (("model", model), ("thinking_level", thinking_level), ("limits", limits)):
-        if value is not None:
-            PROFILE_FIELDS[name](name, value)
+    for name in ("model", "thinking_level", "limits", "tools"):
+        if given.get(name) is not None:
+            PROFILE_FIELDS[name](name, given[name])
 
 
 AGENT_FIELDS: Final[Mapping[str, Check]] = {"cwd": _nonblank, "sandbox": _sandbox, **PROFILE_FIELDS}

@@ -25,11 +25,29 @@ class Principal(msgspec.Struct, frozen=True):
         subject: The caller's stable id; the only part that appears in logs.
         tenant: Whose quota it counts against.
         claims: Anything else your tools want to know (JSON).
+
+    Raises:
+        ConfigError: The subject or the tenant is no text, or the claims are no mapping.
     """
 
     subject: str
     tenant: str | None = None
     claims: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """What is stored has to be readable after a restart: a number from a users table would not be."""
+        given: tuple[Any, Any, Any] = (self.subject, self.tenant, self.claims)
+        subject, tenant, claims = given
+        if not isinstance(subject, str) or not (tenant is None or isinstance(tenant, str)):
+            raise ConfigError("A principal's subject and tenant are text.", details="Write Principal(str(user_id)).")
+        if not isinstance(claims, Mapping):
+            raise ConfigError("A principal's claims are a mapping.", details="Write Principal(name, claims={...}).")
+
+
+def check_principal(given: Any) -> None:
+    """Raises ConfigError where something else was given."""
+    if not (given is None or isinstance(given, Principal)):
+        raise ConfigError(f'"principal" is a Principal, not {type(given).__name__}.', details="Write Principal(name).")
 
 
 class GuardResponse(msgspec.Struct, frozen=True, kw_only=True):
