@@ -1,7 +1,8 @@
 """What an instance keeps for its tools: ``context.state``, a mapping of names to JSON."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Generator, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -31,12 +32,15 @@ class InstanceState:
         size: Bytes of its names and values, once it was read.
     """
 
-    __slots__ = ("_key", "_store", "_values", "size")
+    __slots__ = ("_key", "_store", "_taken", "_values", "_writing", "_written", "size")
 
     def __init__(self, store: Store, key: AgentKey) -> None:
         self._store = store
         self._key = key
         self._values: dict[str, bytes] | None = None
+        self._taken = 0  # how often calls had something to write
+        self._writing = 0  # how many of these writes are under way
+        self._written: asyncio.Future[None] | None = None  # resolves when none is
         self.size = 0
 
     async def of_call(self) -> "CallState":
@@ -54,9 +58,13 @@ class InstanceState:
 
     async def values(self) -> dict[str, bytes]:
         """Everything, as JSON by name. Not to be changed. Raises StoreError."""
-        if self._values is None:
+        while self._values is None:
+            while self._writing:  # what is read meanwhile may lack it
+                self._written = self._written or asyncio.get_running_loop().create_future()
+                await asyncio.shield(self._written)
+            taken = self._taken
             stored = await self._store.kv(self._key, "state")
-            if self._values is None:  # else a call beside this one has read it, and maybe written since
+            if self._values is None and taken == self._taken:
                 self._values, self.size = stored, _size(stored)
         return self._values
 
@@ -64,15 +72,28 @@ class InstanceState:
         """What is in memory may not be what is stored: read it again."""
         self._values = None
 
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """Inside, what `take` gave out is made durable. If that fails, nobody knows what is stored."""
+        self._writing += 1
+        try:
+            yield
+        except BaseException:
+            self.forget()
+            raise
+        finally:
+            self._writing -= 1
+            if not self._writing and self._written is not None:
+                self._written.set_result(None)
+                self._written = None
+
     def take(self, written: Mapping[str, bytes | None]) -> list[PutKv]:
-        """What a call wrote counts from here on; the writes that make it durable."""
-        values = self._values = dict(self._values or {})
-        for name, body in written.items():
-            if body is None:
-                values.pop(name, None)
-            else:
-                values[name] = body
-        self.size = _size(values)
+        """What a call wrote counts from here on; the writes that make it durable, which begins at once (`writing`)."""
+        self._taken += 1
+        if self._values is not None:  # else it is read when this is stored
+            values = {**self._values, **written}
+            self._values = {name: body for name, body in values.items() if body is not None}
+            self.size = _size(self._values)
         return [PutKv(key=self._key, kind="state", name=name, body=body) for name, body in written.items()]
 
 

@@ -179,11 +179,8 @@ class ToolRunner:
         )
 
     async def _keep(self, result: ToolResultMessage, together: Sequence[Op]) -> None:
-        try:
+        with self._around.state.writing():
             await self._record(result, together)
-        except BaseException:
-            self._around.state.forget()  # what was written of it may not be what is stored
-            raise
 
     async def _answer(self, call: ToolCall) -> tuple[ToolResultMessage, Sequence[Op]]:
         now = self._services.clock.now_ms()
@@ -258,7 +255,7 @@ class ToolRunner:
         self, call: ToolCall, answer: ToolAnswer, state: CallState | None
     ) -> tuple[ToolResultMessage, Sequence[Op]]:
         """The message, and what is written together with it: pictures, the instance's state, the sandbox's files."""
-        together: list[Op] = [] if state is None or answer.is_error else list(state.writes())
+        together: list[Op] = []
         if self._around.workspace is not None:
             try:
                 snapshot = await self._around.workspace.snapshot()
@@ -269,6 +266,8 @@ class ToolRunner:
                     together.append(PutKv(key=self._around.key, kind="snapshot", name="sandbox", body=snapshot))
         together.extend([attachment_of(self._around.key, image) for image in answer.images])
         text = shown_text(answer.text, self._around.output)
+        if state is not None and not answer.is_error:
+            together.extend(state.writes())  # last: what is taken is written, whoever wants this call to end
         return (
             ToolResultMessage(
                 tool_call_id=call.id,

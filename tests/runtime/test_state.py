@@ -11,13 +11,17 @@ import pytest
 
 from flue_actors import ToolContext, create_agent, define_agent_profile, tool
 from flue_actors.errors import StoreUnavailableError, ToolError
+from flue_actors.ids import AgentKey
 from flue_actors.memory import memory_store
-from flue_actors.storage import Store
+from flue_actors.sandboxes.protocol import SandboxContext
+from flue_actors.state import CallState, InstanceState
+from flue_actors.storage import Fence, Store
 from flue_actors.store.sqlite_store import sqlite
 from flue_actors.testing import FunctionModel
 from tests.runtime.machine import Machine, machine
 from tests.runtime.models import InThreads, by_message, call, each_in_turn, once
 from tests.runtime.support import virtual_time
+from tests.runtime.test_sandbox_life import House, Shelf
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +125,62 @@ async def test_calls_side_by_side_do_not_see_each_other_and_both_are_kept(store:
         assert (await ref.prompt("get")).text == '{"a":1,"b":2}'
         ref = (await one.restart()).ref("agent", "u1")
         assert (await ref.prompt("get")).text == '{"a":1,"b":2}'
+
+
+class SlowToStore(Shelf):
+    """A sandbox whose snapshot takes ten seconds."""
+
+    async def snapshot(self) -> bytes | None:
+        await asyncio.sleep(10)
+        return await super().snapshot()
+
+
+class SlowHouse(House):
+    async def open(self, context: SandboxContext) -> Shelf:
+        return SlowToStore(self, {})
+
+
+@virtual_time
+async def test_what_a_call_wrote_that_was_cut_off_behind_its_end_is_dropped() -> None:
+    @tool
+    async def note(ctx: ToolContext) -> str:
+        """Keep something in both places."""
+        ctx.state["a"] = 1
+        await ctx.sandbox.write("/a", b"1")
+        return "kept"
+
+    model = FunctionModel(by_message(note=call("note"), get=call("get")))
+    made = create_agent(model=model, instructions="", tools=[note, get], sandbox=SlowHouse(stored=False))
+    async with machine(made) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        await ref.submit("note")
+        await asyncio.sleep(5)
+        await ref.abort()
+        assert (await ref.prompt("get")).text == "{}"
+
+
+async def written(state: InstanceState, store: Store, fence: Fence, seen: CallState, **values: int) -> None:
+    """What a call does at its end."""
+    seen.update(values)
+    ops = seen.writes()
+    with state.writing():
+        await asyncio.sleep(1)
+        await store.commit(fence, *ops)
+
+
+@virtual_time
+async def test_what_was_read_anew_is_what_is_stored_whoever_writes_meanwhile() -> None:
+    store = memory_store()
+    fence = await store.open()
+    state = InstanceState(store, AgentKey("agent", "u1"))
+    one, other = await state.of_call(), await state.of_call()
+    await written(state, store, fence, one, a=1)
+    state.forget()  # as when a third one's write is refused
+    writing = asyncio.ensure_future(written(state, store, fence, other, b=2))
+    await asyncio.sleep(0)
+    assert dict(await state.of_call()) == {"a": 1, "b": 2}
+    assert await state.decoded() == {"a": 1, "b": 2}
+    await writing
 
 
 @virtual_time
