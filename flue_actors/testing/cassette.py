@@ -1,7 +1,7 @@
 """What a recording is: exchanges with a model, one JSON object a line, found again by what was asked. Pure.
 
-What was asked is compared without what differs from run to run: timestamps, ids of calls and submissions, the date, who
-answered an earlier message and what that cost. Headers and API keys are no part of a request and never get here.
+What was asked is compared without what differs from run to run: timestamps, ids of calls and submissions, the date, the
+working directory, who answered an earlier message and what that cost. Headers and API keys are no part of a request and never get here.
 """
 
 import hashlib
@@ -28,10 +28,35 @@ Scrub = Callable[[str], str]
 Delta = tuple[Literal["text", "thinking", "start", "end"], str]
 
 _SECRET: Final = re.compile(
-    r"\b(?:(?:sk|pk|rk)[-_]|gh[pousr]_|github_pat_|xox[abprs]-|AKIA|AIza|eyJ)[-_.A-Za-z0-9]{15,}[A-Za-z0-9]"
+    r"\b(?:(?:sk|pk|rk|hf|npm|xai|gsk|nvapi|glpat|dop_v1|r8|pplx|shpat|whsec)[-_]|gh[pousr]_|github_pat_|xox[abeprs]-"
+    r"|A[KS]IA|AIza|ya29\.|SG\.|eyJ)[-_.A-Za-z0-9]{15,}[A-Za-z0-9]"
     r"|(?<=\bBearer )[-_.=/+A-Za-z0-9]{8,}"
+    r"|(?<=://)[^\s/:@\"']*:[^\s/@\"']+(?=@)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    re.DOTALL,
 )
-_DATE: Final = re.compile(r"^Date: .*$", re.MULTILINE)
+"""Keys by how they begin, bearer tokens, user and password of a URL, private keys."""
+
+_NAMED_SECRET: Final = re.compile(
+    r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:basic|bearer|token)\s+"
+    r"|\b(?:x-)?api[-_]?key[\"']?\s*[:=]\s*[\"']?"
+    r"|\b[a-z][a-z0-9_]*_(?:key|token|secret|password)\s*=\s*[\"']?"
+    r"|[?&](?:key|token|sig|signature|access_token|x-amz-signature|x-amz-security-token|password)=)"
+    r"[^\s\"'&#<>]{8,}",
+    re.IGNORECASE,
+)
+"""The same by what stands before them: a header, a line of an environment, a URL's query."""
+
+_SECRET_NAME: Final = re.compile(
+    r"(?:.*[-_])?(?:api[-_]?key|password|passwd|secret|(?:access|auth)[-_]?token|authorization|private[-_]?key)",
+    re.IGNORECASE,
+)
+"""And by the field that they are the value of."""
+
+_HIDDEN: Final = "<secret>"
+_ELSEWHERE: Final = re.compile(r"^(Date|Working directory): .*$", re.MULTILINE)
+"""What another day or machine has other words for."""
+
 _VARYING: Final = frozenset(
     {"timestamp", "api", "provider", "model", "usage", "stopReason", "errorMessage", "details", "signature"}
 )
@@ -72,8 +97,8 @@ _EVENTS: Final[Mapping[str, Callable[[str], ModelEvent]]] = {
 
 
 def hide_credentials(text: str) -> str:
-    """The text without what looks like an API key or a bearer token."""
-    return _SECRET.sub("<secret>", text)
+    """The text without what looks like a key, a token or a password."""
+    return _NAMED_SECRET.sub(rf"\1{_HIDDEN}", _SECRET.sub(_HIDDEN, text))
 
 
 def asked(request: ModelRequest, model: str, scrub: Scrub) -> dict[str, Any]:
@@ -81,7 +106,7 @@ def asked(request: ModelRequest, model: str, scrub: Scrub) -> dict[str, Any]:
     given: dict[str, Any] = {
         "model": model,
         "instructions": request.instructions,
-        "about": _DATE.sub("Date: <date>", request.instance_text),
+        "about": _ELSEWHERE.sub(r"\1: <varies>", request.instance_text),
         "tools": [_plain(tool) for tool in request.tools],
         "thinking": request.thinking,
         "maxTokens": request.max_tokens,
@@ -160,8 +185,8 @@ def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     names: dict[str, str] = {}  # of calls, by their order
     shown: list[dict[str, Any]] = []
     for message in messages:
-        kept = {name: value for name, value in _plain(message).items() if name not in _VARYING}
-        if isinstance(kept["content"], list):
+        kept = _kept(_plain(message))
+        if isinstance(kept.get("content"), list):
             kept["content"] = [_block(block, names) for block in cast("list[dict[str, Any]]", kept["content"])]
         if "attributes" in kept:
             kept["attributes"] = {
@@ -172,7 +197,12 @@ def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _block(block: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    return _renamed({name: value for name, value in block.items() if name not in _VARYING}, block["type"], names)
+    return _renamed(_kept(block), block["type"], names)
+
+
+def _kept(fields: dict[str, Any]) -> dict[str, Any]:
+    """What does not vary. A field that says nothing is as one that is not there: a later version may bring one."""
+    return {name: value for name, value in fields.items() if value and name not in _VARYING}
 
 
 def _renamed(part: dict[str, Any], kind: str, names: dict[str, str]) -> dict[str, Any]:
@@ -191,7 +221,10 @@ def _scrubbed(value: Any, scrub: Scrub) -> Any:
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
-        return {name: _scrubbed(inner, scrub) for name, inner in cast("dict[str, Any]", value).items()}
+        return {
+            name: _HIDDEN if isinstance(inner, str) and _SECRET_NAME.fullmatch(name) else _scrubbed(inner, scrub)
+            for name, inner in cast("dict[str, Any]", value).items()
+        }
     if isinstance(value, list):
         return [_scrubbed(inner, scrub) for inner in cast("list[Any]", value)]
     return value

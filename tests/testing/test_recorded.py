@@ -12,8 +12,17 @@ import pytest
 from flue_actors import create_agent, tool
 from flue_actors.errors import ConfigError, ModelError
 from flue_actors.messages import ToolCall, Usage
-from flue_actors.models.protocol import ModelRequest, ReplyDone, TextDelta, ThinkingDelta, ThinkingEnd, ThinkingStart
+from flue_actors.models.protocol import (
+    ModelRequest,
+    ReplyDone,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ThinkingStart,
+    ToolSpec,
+)
 from flue_actors.testing import Machine, RecordedModel, ScriptedModel, calls, in_virtual_time, reply, thinks
+from flue_actors.testing.cassette import asked, key_of
 from flue_actors.testing.recorded import RECORD
 from tests.messages_api import messages_server
 from tests.models import helpers
@@ -156,6 +165,66 @@ async def test_keys_and_tokens_are_written_nowhere(cassette: Path) -> None:
     assert key not in cassette.read_text()
     assert token not in cassette.read_text()
     assert streamed(await events_of(replaying(cassette), request)) == "I saw <secret>."
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("HF is hf_AbCdEfGhIjKlMnOpQrSt", "hf_AbCdEfGhIjKlMnOpQrSt"),
+        ("ASIAIOSFODNN7EXAMPLE1", "ASIAIOSFODNN7EXAMPLE1"),
+        ("authorization: basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA=="),
+        ('{"Authorization": "bearer 0123456789"}', "0123456789"),
+        ("x-api-key: 0123456789", "0123456789"),
+        ("export MY_SERVICE_TOKEN=0123456789abc", "0123456789abc"),
+        ("see https://ada:hunter2@example.com/x", "hunter2"),
+        ("redis://:hunter2@localhost", "hunter2"),
+        ("GET /v1?alt=sse&key=0123456789 HTTP/1.1", "0123456789"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow"),
+    ],
+)
+async def test_secrets_of_many_kinds_are_written_nowhere(cassette: Path, text: str, secret: str) -> None:
+    request = asking(text, instructions=text, instance_text=text, tools=(ToolSpec("t", text, {"type": "object"}),))
+    await record(cassette, (thinks(text), calls("log", line=text), text), requests=(request,))
+    assert secret not in cassette.read_text()
+    events = await events_of(replaying(cassette), request)
+    assert "<secret>" in streamed(events)
+
+
+async def test_what_a_field_calls_a_secret_is_written_nowhere(cassette: Path) -> None:
+    await record(cassette, calls("login", user="ada", password="hunter2", db_api_key="abc"))
+    assert lines(cassette)[0]["reply"]["content"][0]["arguments"] == {
+        "user": "ada",
+        "password": "<secret>",
+        "db_api_key": "<secret>",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Basic understanding: a key is what opens.", "the bearer certificates", "https://example.com/a:b@c", "token=x"],
+)
+async def test_ordinary_words_stay(cassette: Path, text: str) -> None:
+    await record(cassette, text)
+    assert streamed(await events_of(replaying(cassette), asking("hello"))) == text
+
+
+async def test_the_working_directory_is_not_compared(cassette: Path) -> None:
+    def at(place: str) -> ModelRequest:
+        return asking("hello", instance_text=f"Date: today\nWorking directory: {place}\n\nIn it are:\nREADME.md")
+
+    await record(cassette, "ok", requests=(at("/home/ada/app"),))
+    assert streamed(await events_of(replaying(cassette), at("/builds/7/app"))) == "ok"
+
+
+def test_a_request_keeps_its_key() -> None:
+    """Another key would make every recording there is useless."""
+    request = asking(
+        "hello",
+        assistant(ToolCall(id="c7", name="add", arguments={"a": 1})),
+        result("c7", "3"),
+        instance_text="Date: x",
+    )
+    assert key_of(asked(request, "haiku", str)) == "00d942628929e579"
 
 
 async def test_a_secret_that_the_deltas_cut_in_two_is_found_too(cassette: Path) -> None:
