@@ -179,6 +179,7 @@ class AgentActor(Actor):
             return await self._work(operation, pending, past)
         except FencedError:
             self._own().forget()
+            pending.instance.lifetime.forget()
             self._forget(pending.submission.session)
             if self.context.fenced or self.context.interrupted is not None:
                 raise

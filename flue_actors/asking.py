@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -31,6 +31,7 @@ from flue_actors.messages import TextContent, UserMessage, text_of
 from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.models.registry import ResolvedModel
+from flue_actors.storage import Op
 from flue_actors.system_prompt import SystemPrompt
 from flue_actors.work_place import WorkPlace
 
@@ -38,6 +39,10 @@ logger = logging.getLogger("flue_actors.compaction")
 
 GROWTH: Final = 1.1
 """A history of which no summary came about is tried again when it is so many times as long."""
+
+
+PLANNED_HERE: Final = 10_000
+"""Tokens of a history that is written down for the summary on the loop; a longer one would hold up everybody else."""
 
 
 class History:
@@ -103,8 +108,17 @@ class History:
         tokens = session.transcript.tokens()
         return tokens > session.too_long * GROWTH and should_compact(tokens, self._window())
 
-    async def compact(self, reason: CompactionReason, instructions: str | None = None) -> bool:
+    async def compact(
+        self,
+        reason: CompactionReason,
+        instructions: str | None = None,
+        *,
+        together: Callable[[], Awaitable[Sequence[Op]]] | None = None,
+    ) -> bool:
         """Replace older messages by a summary; False when there is nothing to, or no summary came about.
+
+        Args:
+            together: What is written with the summary.
 
         Raises:
             StoreError: It could not be recorded; nothing changed.
@@ -114,9 +128,8 @@ class History:
         if reason == "overflow":
             window = window.after_overflow(view.tokens)
         session.too_long = view.tokens  # until it is done
-        planned = await self._services.run_blocking(
-            functools.partial(plan, view, window, instructions=instructions, keeps=_under_way(writer))
-        )
+        make = functools.partial(plan, view, window, instructions=instructions, keeps=_under_way(writer))
+        planned = make() if view.tokens <= PLANNED_HERE else await self._services.run_blocking(make)
         if planned is None:
             return False
         writer.emitter.emit(events.CompactionStart, reason=reason, estimated_tokens=planned.tokens_before)
@@ -132,11 +145,12 @@ class History:
             return False
         await self._system.refresh(self._agent, self._workspace)
         owner = writer.host.submission_id if writer.claimed else None  # it is nobody's once that is settled
+        more = () if together is None else await together()
         entry = compaction_entry(session.next_seq(), body, submission_id=owner)
         # Of an input that is worked on, everything is read when that goes on.
         session.read_from = body.first_kept if owner is None else min(body.first_kept, writer.host.seq + 1)
         frozen, _ = self._system.freeze(self._agent, self._services.clock.now_ms())
-        await writer.recording.commit(writer.append(entry), *frozen)
+        await writer.recording.commit(writer.append(entry), *frozen, *more)
         session.transcript.compact(body)
         session.too_long = 0
         writer.emitter.emit(

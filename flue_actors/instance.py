@@ -2,16 +2,10 @@
 
 import logging
 
-import msgspec
-
 from flue_actors.attachments import Attachments
-from flue_actors.conversation.budget import Budget
-from flue_actors.conversation.outcome import ZERO, add_usage, priced
-from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import SandboxError
 from flue_actors.ids import AgentKey
-from flue_actors.messages import Usage
 from flue_actors.sandboxes.protocol import Sandbox, SandboxContext, SandboxFactory
 from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.services import Services
@@ -23,15 +17,21 @@ logger = logging.getLogger("flue_actors.sandboxes")
 SNAPSHOT = "sandbox"
 """Name of the stored snapshot."""
 
-_TOTAL = "total"
-_decode = msgspec.json.Decoder(Usage).decode
-_encode = msgspec.json.Encoder().encode
-
 
 class Instance:
     """Of one activation of ``(agent, id)``."""
 
-    __slots__ = ("_factory", "_replaced", "_used", "_workspace", "attachments", "key", "services", "state")
+    __slots__ = (
+        "_factory",
+        "_is_capped",
+        "_replaced",
+        "_used",
+        "_workspace",
+        "attachments",
+        "key",
+        "services",
+        "state",
+    )
 
     def __init__(self, services: Services, key: AgentKey) -> None:
         self.services = services
@@ -41,7 +41,6 @@ class Instance:
         self._factory: SandboxFactory | None = None
         self._workspace: Workspace | None = None
         self._replaced: list[Workspace] = []
-        self._used: Usage | None = None
 
     @property
     def has_sandbox(self) -> bool:
@@ -62,27 +61,9 @@ class Instance:
             self._workspace = Workspace(lambda: self._open(factory))
         return self._workspace.rooted(agent.cwd)
 
-    async def used(self, limits: Limits) -> Usage | None:
-        """What the instance used before, in its whole life; None when nobody asks. Raises StoreError."""
-        if limits.total_tokens is None and limits.total_cost is None:
-            self._used = None
-            return None
-        if self._used is None:
-            stored = (await self.services.store.kv(self.key, "usage")).get(_TOTAL)
-            self._used = ZERO if stored is None else priced(_decode(stored))
-        return self._used
-
-    def counts(self, budget: Budget) -> list[PutKv]:
-        """What an operation used counts from here on, where there is a cap on it; the write that makes it durable."""
-        if self._used is None:
-            return []
-        self._used = add_usage(self._used, priced(budget.total))
-        return [PutKv(key=self.key, kind="usage", name=_TOTAL, body=_encode(self._used))]
-
     def forget(self) -> None:
         """A write was refused: what is in memory may not be what is stored."""
         self.state.forget()
-        self._used = None
 
     async def rest(self) -> None:
         """Nothing is under way: let go of what holds nothing that is not stored. Its next use opens it again.

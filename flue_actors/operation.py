@@ -32,11 +32,13 @@ from flue_actors.errors import (
 from flue_actors.events import PromptResult, PublicError
 from flue_actors.inputs import DetachedInput, decode_input, kind_of
 from flue_actors.instance import Instance
-from flue_actors.messages import Message, ToolCall
+from flue_actors.lifetime import Lifetime
+from flue_actors.messages import Message, ToolCall, Usage
 from flue_actors.overriding import Overridden, overridden
 from flue_actors.party import Party, input_message
+from flue_actors.reopening import patiently
 from flue_actors.session import Session
-from flue_actors.storage import Entry, Op, Requeue, Suspend
+from flue_actors.storage import Entry, Op, PutKv, Requeue, Suspend
 from flue_actors.subagents import Spawn, Subagents
 from flue_actors.submissions import Pending
 from flue_actors.system_prompt import SystemPrompt
@@ -104,12 +106,14 @@ class Operation:
             StoreError: A write was refused; the session in memory is no longer the stored one.
         """
         self._record.emitter.full = agent.public_events == "full"
+        limits = agent.limits  # a detached task counts for the instance whatever limits it has of its own
         if isinstance(self._given, DetachedInput):
             agent = subagent_at(agent, self._given)
         system = SystemPrompt(self._services, self._session)
         equipped = await system.equip(agent, self._instance.workspace(agent))
         chosen = overridden(self._services, self._pending, self._given, equipped)
-        work = self._work = await self._make_work(chosen, system)
+        used = await self._lifetime.used(self._services.store, limits, chosen.agent.limits)
+        work = self._work = self._make_work(chosen, system, used)
         again = await self._begin(work, chosen)
         if is_direct(self._given):
             ending = await run_direct(work, self._given, again)
@@ -123,9 +127,8 @@ class Operation:
         if work is not None and not self._services.stopping() and work.history.is_long:
             self._record.claimed = False  # it is settled: there is no attempt that could guard this
             used = work.history.budget = Budget(Limits())
-            await work.history.compact("threshold")
-            counts = self._instance.counts(used)
-            if counts:
+            done = await work.history.compact("threshold", together=lambda: self._counts(used.total))
+            if not done and (counts := await self._counts(used.total)):
                 await self._record.recording.commit(*counts)
 
     async def fail(self, error: TurnError) -> None:
@@ -135,6 +138,7 @@ class Operation:
             StoreError: The store refused.
         """
         record, shown, outcome = self._record, PublicError.of(error), outcome_of(error)
+        counts = await self._counts(self._usage.total)
         reason = events.OperationError(name=error.type, message=error.message)
         left, signal = self._leave(error)
         body = record.settled_body(outcome=outcome, stop_reason=error.type, usage=self._usage.usage, error=reason)
@@ -142,7 +146,7 @@ class Operation:
         await record.recording.conclude(
             record.append(*[entry for entry, _ in left], *signal, *settled),
             *self._party.settles(outcome, self._now(), error=_encode(shown)),
-            *self._instance.counts(self._usage),
+            *counts,
             owed=report(self._services, self._pending, self._given, shown),
         )
         record.show_recorded()
@@ -183,14 +187,14 @@ class Operation:
 
     # -- beginning ------------------------------------------------------------------------------------------------
 
-    async def _make_work(self, chosen: Overridden, system: SystemPrompt) -> Work:
+    def _make_work(self, chosen: Overridden, system: SystemPrompt, before: Usage | None) -> Work:
         past, instance = self._past, self._instance
         self._budget = Budget(
             chosen.agent.limits,
             turns=past.turns + past.task_turns,
             usage=past.usage,
             tasks=past.tasks,
-            before=await instance.used(chosen.agent.limits),
+            before=before,
         )
         place = WorkPlace(
             services=self._services,
@@ -232,7 +236,7 @@ class Operation:
         record.claimed = True
         assert self._work is not None
         frozen, told = self._work.system.freeze(chosen.base, now)
-        ops.extend(frozen)
+        ops.extend([*frozen, *self._lifetime.begins_to_count()])
         if told is not None:
             ops.append(record.append(record.signal(told)))
         for member, message in zip(members, messages, strict=True):
@@ -294,6 +298,7 @@ class Operation:
     async def _complete(self, ending: Ending, work: Work) -> None:
         """Settle ``completed`` together with the last reply, if it is not stored already, then show both."""
         record, reply = self._record, ending.reply
+        counts = await self._counts(self._usage.total)
         added = [record.add(ending.last, "model")] if reply is not None else []
         result = self._result(ending, work)
         body = record.settled_body(outcome="completed", stop_reason=ending.stop_reason, usage=result.usage)
@@ -301,7 +306,7 @@ class Operation:
         await record.recording.conclude(
             record.append(*[entry for entry, _ in added], *settled),
             *self._party.settles("completed", self._now(), result=_encode(result)),
-            *self._instance.counts(self._usage),
+            *counts,
             owed=report(self._services, self._pending, self._given, result),
         )
         for each in added:
@@ -351,6 +356,14 @@ class Operation:
         if self._budget is None:  # given up before it began
             self._budget = Budget(Limits(), turns=self._past.turns, usage=self._past.usage, tasks=self._past.tasks)
         return self._budget
+
+    @property
+    def _lifetime(self) -> Lifetime:
+        return self._pending.instance.lifetime
+
+    async def _counts(self, used: Usage) -> Sequence[PutKv]:
+        """The write that has this count for the instance. Raises StoreError."""
+        return await patiently(self._lifetime.counts, self._services.store, used)
 
     def _now(self) -> int:
         return self._services.clock.now_ms()

@@ -52,6 +52,8 @@ class Session:
         self.name = name
         self.seq = entries[-1].seq if entries else 0
         self.position = Position(self.seq)
+        if entries and entries[-1].kind == "settled":
+            self.position.n = 1  # two events tell an outcome
         self.transcript = Transcript.of(entries) if transcript is None else transcript
         self.frozen = frozen
         self.system: str | None = None

@@ -49,6 +49,7 @@ async def settle_unworked(services: Services, pending: Pending, error: FlueError
             with suppress(FencedError):  # a fenced attempt that goes on wrote something
                 await _settle(services, pending, error)
                 return
+            pending.instance.lifetime.forget()
         raise FencedError(dev=f"refused {TRIES} times")
     except StoreError:
         logger.exception("submission %s is settled at the next start", pending.submission_id)

@@ -15,6 +15,7 @@ from flue_actors.definition.tools import Tool
 from flue_actors.errors import FlueError, SubmissionNotFoundError
 from flue_actors.events import PromptResult
 from flue_actors.ids import TASK_PREFIX, AgentKey, is_below
+from flue_actors.lifetime import Lifetime
 from flue_actors.observing import Feed, Feeds, Subscription, watched
 from flue_actors.session import Session
 from flue_actors.storage import Submission
@@ -271,16 +272,18 @@ class LiveInstance:
 
     Attributes:
         unsettled: Its accepted inputs in the order of acceptance, by id.
+        lifetime: What it used in its whole life.
         running: Those its actor has taken up.
         settling: Inputs that are settled past the actor.
     """
 
-    __slots__ = ("_sessions", "feed", "key", "running", "settling", "unsettled")
+    __slots__ = ("_sessions", "feed", "key", "lifetime", "running", "settling", "unsettled")
 
     def __init__(self, key: AgentKey, feed: Feed) -> None:
         self.key = key
         self.feed = feed
         self.unsettled: dict[str, Pending] = {}
+        self.lifetime = Lifetime(key)
         self.running: list[Pending] = []
         self.settling: set[asyncio.Task[None]] = set()
         self._sessions: dict[str, int] = {}

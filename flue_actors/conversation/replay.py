@@ -1,8 +1,9 @@
 """Stored entries as the durable events they were seen as. Pure.
 
-    message  ``message_end``         <seq>-0
-    resumed  ``stream_interrupted``  <seq>-0
-    settled  ``operation``           <seq>-0, then ``idle`` or ``error``  <seq>-1
+    message     ``message_end``         <seq>-0
+    resumed     ``stream_interrupted``  <seq>-0
+    compaction  ``compaction``          <seq>-0
+    settled     ``operation``           <seq>-0, then ``idle`` or ``error``  <seq>-1
 
 What was never stored (deltas, the starts of things) is not replayed. A person's own message is: nobody was shown it live.
 """
@@ -14,7 +15,7 @@ from msgspec import UNSET
 
 from flue_actors import events
 from flue_actors.clock import iso
-from flue_actors.conversation.entries import is_private, read_message, read_resumed, read_settled
+from flue_actors.conversation.entries import is_private, read_compaction, read_message, read_resumed, read_settled
 from flue_actors.events import Event, PromptResult, PublicError
 from flue_actors.ids import DEFAULT_HARNESS, AgentKey
 from flue_actors.messages import anonymous
@@ -49,6 +50,15 @@ def replay(key: AgentKey, session: str, entry: Entry, outcomes: Outcomes) -> Ite
         resumed = read_resumed(entry)
         if not resumed.waited:
             yield events.StreamInterrupted(**correlation, attempt=resumed.attempt, kept=resumed.kept)
+    elif entry.kind == "compaction":
+        made = read_compaction(entry)
+        yield events.CompactionEnd(
+            **correlation,
+            messages_before=made.messages_before,
+            messages_after=made.messages_after,
+            duration_ms=made.duration_ms,
+            usage=made.usage or UNSET,
+        )
     elif entry.kind == "settled":
         settled = read_settled(entry)
         correlation["operation_id"] = settled.operation_id or UNSET

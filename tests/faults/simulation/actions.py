@@ -9,6 +9,8 @@ from flue_actors.agent_ref import IfBusy
 from flue_actors.conversation.approval import Verdict
 
 INSTANCES: Final = 3
+PAD: Final = 800
+"""Tokens that make an input long, where that matters."""
 POLICIES: Final[tuple[IfBusy, ...]] = ("queue", "reject", "interrupt", "steer", "merge", "supersede")
 MIXES: Final[tuple[tuple[IfBusy, ...], ...]] = (
     ("queue",),
@@ -64,6 +66,13 @@ class Decide(msgspec.Struct, frozen=True, kw_only=True):
     torn: bool = False
 
 
+class Compact(msgspec.Struct, frozen=True, kw_only=True):
+    """A client wants a session summarised."""
+
+    instance: int
+    session: int
+
+
 class Follow(msgspec.Struct, frozen=True, kw_only=True):
     """A client follows a session's events from its beginning on, over every restart."""
 
@@ -96,7 +105,8 @@ class Stop(msgspec.Struct, frozen=True):
     seconds: float
 
 
-Action = Send | Abort | Look | Erase | Decide | Follow | Pause | Full | Crash | Stop
+Operation = Send | Abort | Look | Erase
+Action = Operation | Decide | Compact | Follow | Pause | Full | Crash | Stop
 OPERATIONS: Final = (Send, Abort, Look, Erase)
 
 
@@ -117,6 +127,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         approvals: Chance that a call needs somebody's decision.
         undecided: In the end nobody decides: what waits expires.
         counts: Chance that a call writes the instance's state.
+        window: Tokens that the model reads; 0: nobody knows, and all of it. With one, inputs are `PAD` tokens longer.
+        automatic: As in `Compaction`.
+        totals: What the instance uses in its life is counted.
     """
 
     seed: int
@@ -137,6 +150,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     approvals: float = 0.0
     undecided: bool = False
     counts: float = 0.0
+    window: int = 0
+    automatic: bool = True
+    totals: bool = False
 
     @property
     def joins(self) -> bool:
@@ -161,7 +177,7 @@ def make_plan(seed: int, *, operations: int = 20) -> Plan:
         left -= 1
         if rng.random() < 0.6:
             actions.append(Pause(rng.choice((0.0, 0.002, 0.05, 0.5, 2.0, 6.0))))
-    more = _features(seed, actions)
+    more = _features(seed, actions) | _long(seed, actions)
     return Plan(
         seed=seed,
         actions=tuple(actions),
@@ -198,6 +214,23 @@ def _features(seed: int, actions: list[Action]) -> dict[str, Any]:
         "approvals": approvals,
         "undecided": rng.random() < 0.3,
         "counts": rng.choice((0.0, 0.3)),
+    }
+
+
+def _long(seed: int, actions: list[Action]) -> dict[str, Any]:
+    """The same for conversations that become too long for their model; wishes to summarise are put among the actions."""
+    rng = random.Random(seed ^ 0x1096)
+    if rng.random() < 0.7:
+        return {"totals": rng.random() < 0.2}
+    for _ in range(rng.choice((0, 1, 3, 6))):
+        compact = Compact(instance=rng.choice((0, 0, 1)), session=rng.choice((0, 0, 1)))
+        crash = [Crash(rng.choice(("commit", "written")), rng.randint(1, 4))] if rng.random() < 0.3 else []
+        place = rng.randrange(len(actions) // 3, len(actions) + 1)
+        actions[place:place] = [*([Pause(10.0)] if crash else []), *crash, compact]
+    return {
+        "window": rng.choice((2600, 3500)),
+        "automatic": rng.random() < 0.7,
+        "totals": rng.random() < 0.5,
     }
 
 

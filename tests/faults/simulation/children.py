@@ -57,10 +57,11 @@ class Owner(Protocol):
 
 
 class Children:
-    """See the module. ``blame`` takes what is wrong."""
+    """See the module. ``blame`` takes what is wrong; ``unsure``: tokens that may have been used for nothing."""
 
-    def __init__(self, blame: Callable[[str], None]) -> None:
+    def __init__(self, blame: Callable[[str], None], unsure: Callable[[], int]) -> None:
         self._blame = blame
+        self.unsure = unsure
         self._children: dict[Place, Child] = {}
         self._prompts: dict[tuple[AgentKey, str], str] = {}  # each call's task has one session
         self._detached: dict[tuple[AgentKey, str], Detached] = {}
@@ -106,11 +107,15 @@ class Children:
         if child is None:
             self._blame(f"{message.tool_call_id}: its task has no session {details['session']}")
             return
-        if used != child.used + child.below:
+        if not 0 <= used - child.used - child.below <= self.unsure():
             self._blame(f"{message.tool_call_id}: its task used {child.used} + {child.below}, and {used} is told")
         said = (text_of(child.final) or NO_TEXT) if child.final is not None else None
         if not message.is_error and text_of(message) != said:
             self._blame(f"{message.tool_call_id}: its task said {said!r}, and {text_of(message)!r} is told")
+
+    def untold(self, owner: str) -> int:
+        """What was used by those tasks of a submission that are told of nowhere, at most."""
+        return sum([each.used + each.below for each in self._children.values() if each.owner == owner])
 
     # -- detached tasks -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -24,17 +25,18 @@ from flue_actors.errors import (
 )
 from flue_actors.events import ErrorEvent, Operation, PromptResult, PublicError
 from flue_actors.ids import TASK_PREFIX, AgentKey
-from flue_actors.inputs import DetachedInput, DispatchInput, decode_input
+from flue_actors.inputs import CompactInput, DetachedInput, DispatchInput, decode_input
 from flue_actors.refs import LocalAgentRef, LocalSessionRef
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Submission
-from tests.faults.simulation.actions import INSTANCES, Abort, Decide, Erase, Look, Send
+from tests.faults.simulation.actions import INSTANCES, PAD, Abort, Compact, Decide, Erase, Look, Send
 from tests.faults.simulation.reference import Reference, Row
 
 KEYS: Final = tuple([AgentKey("agent", f"i{number}") for number in range(INSTANCES)])
 SESSIONS: Final = ("default", "side")
 EXPECTED: Final = frozenset(
     {"model_error", "model_overloaded", "model_refused", "turn_limit", "deadline_exceeded", "attempts_exhausted"}
+    | {"context_overflow"}  # behind a summary too
 )
 """What an input may fail with here."""
 
@@ -98,10 +100,12 @@ class Client:
 
 
 class Clients:
-    """Everybody who uses the system. ``joins``: inputs may join the turn of another one."""
+    """Everybody who uses the system. ``joins``: inputs may join the turn of another one. ``long``: they are long."""
 
-    def __init__(self, world: Around, *, joins: bool) -> None:
+    def __init__(self, world: Around, *, joins: bool, long: bool) -> None:
         self._world = world
+        self._pad = " " + "word" * PAD if long else ""
+        self._more = {"pad": self._pad} if long else {}
         self._joins = joins
         self._clients: list[Client] = []
         self._wishes: list[tuple[AgentKey, str | None, str | None]] = []  # what was to be aborted: key, session, id
@@ -120,7 +124,9 @@ class Clients:
     def admitted(self, submission: Submission) -> None:
         """An input is on the disk."""
         given = decode_input(submission.payload)
-        if isinstance(given, DetachedInput) or (isinstance(given, DispatchInput) and "number" not in given.input):
+        if isinstance(given, DetachedInput | CompactInput) or (
+            isinstance(given, DispatchInput) and "number" not in given.input
+        ):
             return  # of the system's own
         number = given.input["number"] if isinstance(given, DispatchInput) else int(given.message.split()[1])
         self._clients[number].admitted.append(submission.id)
@@ -165,9 +171,9 @@ class Clients:
         ref: LocalSessionRef = client.ref(life).session(client.session)
         client.unheard += 1
         self._world.note(f"{client} sends to {client.key} {client.session}")
-        text = f"number {client.number}"
+        text = f"number {client.number}{self._pad}"
         if client.send.kind == "dispatch":
-            receipt = await ref.dispatch({"number": client.number}, **client.options())
+            receipt = await ref.dispatch({"number": client.number} | self._more, **client.options())
             self._acknowledged(client, life, receipt.submission_id)
             await self._ask(client, life)
         elif client.send.kind == "stream":
@@ -274,6 +280,18 @@ class Clients:
         await self._perform(life, ref.status())
         await self._perform(life, ref.history())
         await self._perform(life, ref.sessions())
+
+    async def compact(self, action: Compact) -> None:
+        """Ask for a summary, and wait for it as long as this process lives."""
+        life = self._world.process()
+        key = KEYS[action.instance]
+        session = life.runtime.ref(key.agent, key.id).session(SESSIONS[action.session])
+
+        async def compact() -> None:
+            with suppress(TurnError, QueueFullError, SessionBusyError):
+                await session.compact("All of it.")
+
+        await self._perform(life, compact())
 
     async def erase(self, action: Erase) -> None:
         """Remove a conversation or all of them."""

@@ -8,6 +8,7 @@ from tests.faults.simulation.actions import (
     CRASH_AT,
     POLICIES,
     Abort,
+    Compact,
     Crash,
     Decide,
     Erase,
@@ -39,9 +40,19 @@ class SimulationMachine(RuleBasedStateMachine):
         small=st.booleans(),
         watched=st.booleans(),
         more=st.booleans(),
+        window=st.sampled_from((0, 0, 2600)),
     )
     def begin(
-        self, *, seed: int, lanes: bool, attempts: int, troubled: float, small: bool, watched: bool, more: bool
+        self,
+        *,
+        seed: int,
+        lanes: bool,
+        attempts: int,
+        troubled: float,
+        small: bool,
+        watched: bool,
+        more: bool,
+        window: int,
     ) -> None:
         self.world = World(
             Plan(
@@ -57,6 +68,8 @@ class SimulationMachine(RuleBasedStateMachine):
                 detached=0.3 if more else 0.0,
                 approvals=0.3 if more else 0.0,
                 counts=0.2 if more else 0.0,
+                window=window,
+                totals=more,
             )
         )
 
@@ -81,6 +94,10 @@ class SimulationMachine(RuleBasedStateMachine):
     @rule(instance=INSTANCES, verdict=st.sampled_from(("approved", "denied")), torn=st.booleans())
     def decide(self, *, instance: int, verdict: Verdict, torn: bool) -> None:
         self._do(Decide(instance=instance, verdict=verdict, torn=torn))
+
+    @rule(instance=INSTANCES, session=SESSIONS)
+    def compact(self, *, instance: int, session: int) -> None:
+        self._do(Compact(instance=instance, session=session))
 
     @rule(instance=INSTANCES, session=SESSIONS)
     def follow(self, *, instance: int, session: int) -> None:

@@ -5,16 +5,27 @@ import random
 from collections.abc import AsyncGenerator
 from typing import Any, Final, Protocol
 
-from flue_actors.errors import ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.conversation.tokens import estimate_tokens
+from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
 from flue_actors.ids import TASK_PREFIX
-from flue_actors.messages import AssistantContent, AssistantMessage, TextContent, ToolCall, Usage, tool_calls_of
+from flue_actors.messages import (
+    AssistantContent,
+    AssistantMessage,
+    TextContent,
+    ToolCall,
+    Usage,
+    text_of,
+    tool_calls_of,
+)
 from flue_actors.models.protocol import ModelEvent, ModelRequest, ReplyDone, TextDelta
 from tests.faults.simulation.actions import Plan
 from tests.faults.simulation.reference import Reference, words
+from tests.faults.simulation.summaries import summary_of
 from tests.faults.simulation.tools import APPROVED, BEHAVIOURS, CALM, SUBAGENTS
 
 ROUNDS: Final = 4
 TOOLS: Final = ("work", "work", "look", "build", "nothing")
+SUMMARY_FAULTS: Final = ("error", "fatal", "empty")
 FAULTS: Final = ("error", "error", "half", "half", "fatal", "refuse", "stall", "length")
 
 
@@ -52,7 +63,14 @@ class SimulatedModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         world, rng = self._world, self._world.rng
+        if not request.affinity:
+            async for event in self._summarise(request):
+                yield event
+            return
         world.asked(request)
+        read = estimate_tokens(request.messages) if world.plan.window else 0
+        if world.plan.window < read:
+            raise ContextOverflowError(dev=f"{read} tokens")
         fault = rng.choice(FAULTS) if not world.calm and rng.random() < world.troubled else ""
         if fault == "stall":
             await asyncio.Event().wait()
@@ -74,10 +92,23 @@ class SimulatedModel:
             world.tick("delta")
         if fault == "refuse":
             raise ModelRefusedError(dev="the simulation asked for it")
-        yield _reply(words(number, count), calls, "length" if fault == "length" and not calls else None)
+        yield _reply(words(number, count), calls, "length" if fault == "length" and not calls else None, read)
 
     async def aclose(self) -> None:
         """Nothing to close."""
+
+    async def _summarise(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        """Notes of what it is shown."""
+        world, rng = self._world, self._world.rng
+        (message,) = request.messages
+        world.reference.summaries.asked(text_of(message))
+        fault = rng.choice(SUMMARY_FAULTS) if not world.calm and rng.random() < world.troubled else ""
+        if fault in {"error", "fatal"}:
+            raise ModelOverloadedError(retryable=fault == "error", dev="the simulation asked for it")
+        await asyncio.sleep(rng.choice((0.0, 0.0, 0.2, 3.0)))
+        world.tick("delta")
+        world.reference.summaries.lost += 1
+        yield _reply("" if fault == "empty" else summary_of(text_of(message)), (), None, 0)
 
     def _calls(self, request: ModelRequest, number: int) -> tuple[ToolCall, ...]:
         rng = self._world.rng
@@ -118,8 +149,7 @@ def _rounds(request: ModelRequest) -> int:
     return count
 
 
-def _reply(text: str, calls: tuple[ToolCall, ...], stop_reason: Any) -> ReplyDone:
+def _reply(text: str, calls: tuple[ToolCall, ...], stop_reason: Any, read: int) -> ReplyDone:
     content: tuple[AssistantContent, ...] = (TextContent(text=text),) if text else ()
-    return ReplyDone(
-        content=content + calls, stop_reason=stop_reason or ("toolUse" if calls else "stop"), usage=Usage(output=1)
-    )
+    usage = Usage(output=1, total_tokens=read + 1 if read else 0)
+    return ReplyDone(content=content + calls, stop_reason=stop_reason or ("toolUse" if calls else "stop"), usage=usage)

@@ -2,21 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
 from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from flue_actors import approvals, approving, memory_tables, operation, streaming, subagents
+from flue_actors import approvals, approving, asking, memory_tables, operation, reopening, streaming, subagents
 from flue_actors.admission import Admission
 from flue_actors.conversation import resumption
 from flue_actors.conversation.approval import Approval
-from flue_actors.conversation.entries import Source
-from flue_actors.conversation.transcript import Transcript
+from flue_actors.conversation.budget import Budget
+from flue_actors.conversation.compaction import CompactionPlan
+from flue_actors.conversation.compaction_summary import summary_signal
+from flue_actors.conversation.entries import CompactionBody, Source
+from flue_actors.conversation.transcript import Transcript, TranscriptView
+from flue_actors.definition.limits import Limits
 from flue_actors.entry_writer import EntryWriter
-from flue_actors.events import Event, Operation
+from flue_actors.events import CompactionEnd, Event, Operation
 from flue_actors.ids import TASK_PREFIX
+from flue_actors.lifetime import Lifetime
 from flue_actors.memory import MemoryStore
 from flue_actors.memory_tables import Tables
 from flue_actors.messages import Message, ToolCall, ToolResultMessage, Usage
@@ -24,9 +29,11 @@ from flue_actors.owed import Owed
 from flue_actors.party import Party
 from flue_actors.recording import Recording
 from flue_actors.state import InstanceState
-from flue_actors.storage import Admit, Append, Committed, Entry, JournalRow, Op, Settle, Submission
+from flue_actors.storage import Admit, Append, Committed, Entry, JournalRow, Op, Settle, Store, Submission
 from flue_actors.submissions import LiveInstance, Pending
+from flue_actors.system_prompt import SystemPrompt
 from flue_actors.tool_calls import Steps, ToolRunner
+from flue_actors.turn_loop import TurnLoop
 from flue_actors.turn_record import TurnRecord
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -253,6 +260,111 @@ def _state_unseen() -> AbstractContextManager[Any]:
     return patch.object(InstanceState, "values", nothing)
 
 
+def _summary_while_tools_run() -> AbstractContextManager[Any]:
+    view, run = Transcript.view, TurnLoop._run_tools  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+
+    def settled(self: Transcript) -> TranscriptView:
+        return replace(view(self), unsettled=False)
+
+    async def early(self: TurnLoop, *given: Any) -> Any:
+        history = self._ask_model.__self__  # pyright: ignore[reportAttributeAccessIssue, reportFunctionMemberAccess, reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]  # the same
+        await history.compact("threshold")
+        return await run(self, *given)
+
+    both = ExitStack()
+    both.enter_context(patch.object(Transcript, "view", settled))
+    both.enter_context(patch.object(TurnLoop, "_run_tools", early))
+    return both
+
+
+def _summary_in_memory() -> AbstractContextManager[Any]:
+    append = EntryWriter.append
+
+    def nothing(self: EntryWriter, *entries: Entry, of: Pending | None = None) -> Append:
+        found = append(self, *entries, of=of)
+        if [each.kind for each in entries] != ["compaction"]:
+            return found
+        self.session.seq -= 1
+        return replace(found, entries=())
+
+    return patch.object(EntryWriter, "append", nothing)
+
+
+def _cut_one_too_far() -> AbstractContextManager[Any]:
+    plan = asking.plan
+
+    def further(view: TranscriptView, *window: Any, **how: Any) -> CompactionPlan | None:
+        made = plan(view, *window, **how)
+        later = [seq for seq in view.seqs if made is not None and seq > made.first_kept]
+        return replace(made, first_kept=later[0]) if made is not None and later else made
+
+    return patch.object(asking, "plan", further)
+
+
+def _summary_beside_the_messages() -> AbstractContextManager[Any]:
+    def forgotten(self: Transcript, body: CompactionBody) -> None:
+        self._summary = (summary_signal(body),)  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+
+    return patch.object(Transcript, "compact", forgotten)
+
+
+def _earlier_summary_forgotten() -> AbstractContextManager[Any]:
+    view = Transcript.view
+
+    def without(self: Transcript) -> TranscriptView:
+        return replace(view(self), compaction=None)
+
+    return patch.object(Transcript, "view", without)
+
+
+def _summary_not_read_again() -> AbstractContextManager[Any]:
+    freeze = SystemPrompt.freeze
+
+    def further(self: SystemPrompt, *given: Any) -> Any:
+        session = self._session  # pyright: ignore[reportPrivateUsage]  # the place of the bug
+        session.read_from += 1 if session.read_from > 1 else 0
+        return freeze(self, *given)
+
+    return patch.object(SystemPrompt, "freeze", further)
+
+
+def _summary_not_replayed() -> AbstractContextManager[Any]:
+    whole = streaming.replay
+
+    def without(*about: Any) -> list[Event]:
+        return [event for event in whole(*about) if not isinstance(event, CompactionEnd)]
+
+    return patch.object(streaming, "replay", without)
+
+
+def _summary_paid_twice() -> AbstractContextManager[Any]:
+    count = Budget.count_below
+
+    def twice(self: Budget, usage: Usage, *, turns: int = 0) -> None:
+        for _ in range(1 if turns else 2):
+            count(self, usage, turns=turns)
+
+    return patch.object(Budget, "count_below", twice)
+
+
+def _made_again() -> AbstractContextManager[Any]:
+    whole = reopening.resumption
+
+    def forgetful(*given: Any, **more: Any) -> resumption.Resumption:
+        return replace(whole(*given, **more), compacted=False)
+
+    return patch.object(reopening, "resumption", forgetful)
+
+
+def _task_counts_for_nobody() -> AbstractContextManager[Any]:
+    used = Lifetime.used
+
+    async def of_the_task(self: Lifetime, store: Store, *limits: Limits) -> Usage | None:
+        return await used(self, store, limits[-1])
+
+    return patch.object(Lifetime, "used", of_the_task)
+
+
 BUGS: Final[dict[str, Plant]] = {
     "an outcome is told before its commit": _told_before_the_commit,
     "the unknown-outcome result is forgotten": _unknown_outcome_forgotten,
@@ -280,5 +392,15 @@ BUGS: Final[dict[str, Plant]] = {
     "a lane goes on while one of it waits": _lane_not_blocked,
     "state is written apart from the result": _state_before_the_result,
     "a call does not see the state": _state_unseen,
+    "a summary is made while calls have no results": _summary_while_tools_run,
+    "a summary is not on disk": _summary_in_memory,
+    "a summary hides a message that is not in it": _cut_one_too_far,
+    "what is summarised is shown as well": _summary_beside_the_messages,
+    "an earlier summary is not in the next one": _earlier_summary_forgotten,
+    "a process reads less than the summary leaves": _summary_not_read_again,
+    "a replayed stream leaves summaries out": _summary_not_replayed,
+    "a summary is paid for twice": _summary_paid_twice,
+    "a summary that was asked for is made again after a crash": _made_again,
+    "what a detached task uses does not count for its instance": _task_counts_for_nobody,
 }
 """By name: what to plant, for as long as the context lasts."""

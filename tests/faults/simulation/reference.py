@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from flue_actors.conversation.entries import is_message, read_message, read_resumed
+from flue_actors.conversation.entries import is_message, read_compaction, read_message, read_resumed
 from flue_actors.events import TERMINAL, Event, PromptResult
 from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.inputs import CompactInput, decode_input
 from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, text_of, tool_calls_of
 from flue_actors.storage import (
     Admit,
@@ -35,6 +36,8 @@ from flue_actors.storage import (
 from tests.faults.simulation.children import Children, Work, asked_behind
 from tests.faults.simulation.decisions import Decisions
 from tests.faults.simulation.states import States
+from tests.faults.simulation.summaries import Summaries
+from tests.faults.simulation.totals import Totals
 from tests.faults.validity import history_problems
 
 Place = tuple[AgentKey, str]
@@ -70,6 +73,8 @@ class Row:
         self.inputs = 0  # entries that hold its input
         self.outcomes = 0  # entries that tell its outcome
         self.work = Work()
+        self.is_wish = isinstance(decode_input(submission.payload), CompactInput)  # for a summary
+        self.summaries = 0
         self.kept = ""  # text of the reply in progress that interruptions left
         self.journal: list[WriteJournal] = []
         self.unsure = False  # it was reported as not accepted, and nobody knows better
@@ -113,9 +118,11 @@ class Reference:
         self.refusals = 0  # commits that failed
         self.misreports = 0  # those of them that are there all the same
         self.runs: Counter[str] = Counter()  # of each call
-        self.children = Children(self.blame)
+        self.children = Children(self.blame, lambda: self.summaries.lost)
         self.decisions = Decisions(self.blame, self.calls)
         self.states = States(self.blame, lambda call_id: self.calls.get(call_id) in self.open)
+        self.summaries = Summaries(self.blame)
+        self.totals = Totals(self.blame)
         self._ending = False  # this commit tells an outcome
         self.note: Callable[[str], None] = lambda _: None
         self._seq = 0
@@ -153,6 +160,9 @@ class Reference:
                 case _:
                     self._note(op)
         self.children.committed()
+        if not self.refusals:  # of writes that are tried again the older one may come last
+            # What was used for a reply that is stored nowhere may be known or not.
+            self.totals.committed(ops, unsure=self.summaries.lost + len(self.sent) - len(self.told))
 
     def _note(self, op: Op) -> None:
         match op:
@@ -248,12 +258,14 @@ class Reference:
         for entry in op.entries:
             if entry.seq != len(entries) + 1:
                 self.blame(f"entry {entry.seq} of {op.key} stands at {len(entries) + 1}")
-            entries.append(entry)
             self._entry(entry, (op.key, op.session))
+            entries.append(entry)
 
     def _entry(self, entry: Entry, place: Place) -> None:
         row = self.rows.get(entry.submission_id or "")
-        if row is None:
+        if entry.kind == "compaction":
+            self._summary(row, entry, place)
+        elif row is None:
             self.blame(f"entry {entry.seq} belongs to nobody: {entry.submission_id}")
         elif place != row.place:
             self._task_entry(row, place, entry)
@@ -266,6 +278,18 @@ class Reference:
                 self.blame(f"{row.id}: the resumed entry of another attempt")
         elif is_message(entry):
             self._message(row, entry)
+
+    def _summary(self, row: Row | None, entry: Entry, place: Place) -> None:
+        """A summary is made for an input, or for nobody."""
+        body = read_compaction(entry)
+        used = 0 if body.usage is None else body.usage.output
+        self.summaries.written(place, self.entries[place], body)
+        if row is None:
+            self.totals.used(place[0], used)
+            return
+        work = row.work if place == row.place else self.children.child_of(row.id, place)
+        work.below += used
+        row.summaries += 1
 
     def _task_entry(self, row: Row, place: Place, entry: Entry) -> None:
         """An entry in the session of a task of this row."""
@@ -361,26 +385,36 @@ class Reference:
         del self.open[row.id]
         row.status, row.outcome, row.result, row.error = "settled", op.outcome, op.result, op.error
         row.journal = []
+        if row.host is None:
+            self.totals.used(row.key, row.work.used + row.work.below, self.children.untold(row.id))
         self.children.settled(row, op.result, op.error)
         if row.result is not None:
             host = self.rows.get(row.host or row.id)
             said = host.kept + text_of(host.final) if host is not None and host.final is not None else "nothing"
-            if _decode_result(row.result).text != said:
+            if row.is_wish:
+                self._wished(row, _decode_result(row.result))
+            elif _decode_result(row.result).text != said:
                 self.blame(f"{row.id} is completed with {row.result!r}, and {said!r} was said")
             if host is not None:
                 self._usage(host, _decode_result(row.result))
+
+    def _wished(self, row: Row, result: PromptResult) -> None:
+        if (result.text, result.data) != ("", {"compacted": row.summaries > 0}) or row.summaries > 1:
+            self.blame(f"{row.id} made {row.summaries} summaries, and {result} is told")
 
     def _usage(self, row: Row, result: PromptResult) -> None:
         """Its own usage, and the whole with its tasks'."""
         total = result.usage if result.total_usage is UNSET else result.total_usage
         told, work = (result.usage.output, total.output), row.work
-        if told != (work.used, work.used + work.below):
+        unsure = self.summaries.lost  # of what came to no summary nothing is written
+        if told[0] != work.used or not 0 <= told[1] - work.used - work.below <= unsure:
             self.blame(f"{row.id} used {work.used} and its tasks {work.below}; {told} is told")
 
     def _erase(self, op: Erase) -> None:
         names = {None} if op.session is None else {op.session, *self.children.below(op.key, op.session)}
         if op.session is None:
             self.states.removed(op.key)
+            self.totals.removed(op.key)
         for row in [r for r in self.rows.values() if r.key == op.key and (None in names or r.session in names)]:
             del self.rows[row.id]
             self.open.pop(row.id, None)
@@ -389,6 +423,7 @@ class Reference:
                 self.keys.pop((row.place, row.idempotency_key), None)
         for place in [p for p in self.entries if p[0] == op.key and (None in names or p[1] in names)]:
             self.children.removed(place)
+            self.summaries.removed(place)
             self.gone.add(place)
             del self.entries[place]
             self._offsets.pop(place, None)
@@ -452,7 +487,8 @@ class Reference:
 
     def model_called(self, place: Place, messages: tuple[Message, ...]) -> None:
         """The model is asked for this session."""
-        self.children.asked(place, asked_behind(messages), self._is_running)
+        older = self.summaries.shown(place, self.entries[place], messages)
+        self.children.asked(place, asked_behind((*older, *messages)), self._is_running)
         for row in self.open.values():
             if row.place == place and row.status == "running" and row.final is not None:
                 self.blame(f"{row.id}: its last reply is stored, and is made again")
@@ -502,7 +538,7 @@ def _ended(row: Row, *, fenced: bool) -> Iterator[str]:
         return
     if row.outcomes > 1 or (row.attempt and not row.outcomes and not fenced):
         yield f"{row.outcomes} entries tell its outcome"
-    if row.attempt and row.inputs != (not row.is_task):
+    if row.attempt and row.inputs != (not (row.is_task or row.is_wish)):
         yield f"ran, and its input is written {row.inputs} times"
-    if row.outcome == "completed" and row.host is None and row.final is None:
+    if row.outcome == "completed" and row.host is None and row.final is None and not row.is_wish:
         yield "is completed without a last reply"

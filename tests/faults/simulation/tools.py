@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from flue_actors.definition.tools import Tool, ToolContext, tool
 from flue_actors.errors import ToolError
 from flue_actors.ids import AgentKey
+from tests.faults.simulation.actions import PAD, Plan
 from tests.faults.simulation.reference import Reference
 
 TIMEOUT: Final = 5.0
@@ -25,6 +26,7 @@ BEHAVIOURS: Final = ("quick", "quick", "quick", "pause", "slow", "slow", "slow",
 class Workshop(Protocol):
     """What tools need of the world."""
 
+    plan: Plan
     reference: Reference
 
     def alive(self) -> bool:
@@ -67,8 +69,9 @@ class Ledger:
             self._world.reference.states.seen(call_id, key, names)
 
     def answer(self, call_id: str) -> str:
-        """What the call answers."""
-        return f"{call_id} ran {self._world.reference.runs[call_id]} times"
+        """What the call answers. Where length matters every other one is long."""
+        more = "word" * PAD if self._world.plan.window and call_id[-3] in "02468" else ""
+        return f"{call_id} ran {self._world.reference.runs[call_id]} times {more}".rstrip()
 
     def step(self, name: str) -> int:
         """A step of a durable tool has its effect; its value."""

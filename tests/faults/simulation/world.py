@@ -14,23 +14,27 @@ import pykka
 
 from flue_actors.definition.agent import CreatedAgent, create_agent, define_agent_profile
 from flue_actors.definition.fields import Durability
+from flue_actors.definition.limits import Compaction, Limits
 from flue_actors.definition.profile import AgentProfile
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import StoreError
 from flue_actors.events import Event
 from flue_actors.ids import AgentKey
+from flue_actors.models.catalog import ModelInfo
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Admit, Committed, Fence, Op
 from tests.faults.simulation.actions import (
     Abort,
     Action,
+    Compact,
     Crash,
     Decide,
     Erase,
     Follow,
     Full,
     Look,
+    Operation,
     Pause,
     Plan,
     Send,
@@ -56,6 +60,10 @@ EPOCH_MS: Final = 1_800_000_000_000
 DAY_MS: Final = 86_400_000
 TIMEOUT: Final = 300.0
 
+MAX_TOKENS: Final = 600
+KEPT_TOKENS: Final = 700
+"""What a model whose window is known writes at most, and how much of a conversation is not summarised."""
+
 
 class Life:
     """One process: from a start to a crash or a stop."""
@@ -76,10 +84,11 @@ class World:
         self.plan = plan
         self.rng = random.Random(plan.seed ^ 0x5EED)
         self.reference = Reference(lanes=plan.lanes, attempts=plan.attempts)
+        self.reference.totals.is_kept = plan.totals
         self.disk = Disk(random.Random(plan.seed ^ 0xD15C), self)
         self.disk.misreports = plan.misreports
         self.ledger = Ledger(self)
-        self.clients = Clients(self, joins=plan.joins)
+        self.clients = Clients(self, joins=plan.joins, long=plan.window > 0)
         self.followers = Followers(self, random.Random(plan.seed ^ 0xF0))
         self.reference.note = self.note
         self.calm = False
@@ -166,20 +175,6 @@ class World:
         """Have it happen, however often the process dies of it."""
         self.note(f"--- {action}")
         match action:
-            case Send():
-                self._run(lambda: self._aside(lambda: self.clients.pursue(self.clients.add(action), self.process())))
-            case Abort():
-                self._run(lambda: self._aside(lambda: self.clients.abort(action)))
-            case Look():
-                self._run(lambda: self._aside(lambda: self.clients.look(action)))
-            case Decide():
-                self._run(lambda: self._aside(lambda: self.clients.decide(action)))
-            case Erase():
-                self._run(lambda: self._aside(lambda: self.clients.erase(action)))
-            case Follow():
-                self._run(
-                    lambda: self._aside(lambda: self.followers.follow(self.followers.add(action), self.process()))
-                )
             case Pause(seconds):
                 self._run(lambda: asyncio.sleep(seconds))
             case Full(seconds):
@@ -190,6 +185,26 @@ class World:
                 self._fuse = action
             case Stop(seconds):
                 self._stop(seconds)
+            case _:
+                self._run(lambda: self._aside(lambda: self._client(action)))
+
+    async def _client(self, action: Operation | Decide | Compact | Follow) -> None:
+        """Somebody does something."""
+        match action:
+            case Send():
+                await self.clients.pursue(self.clients.add(action), self.process())
+            case Abort():
+                await self.clients.abort(action)
+            case Look():
+                await self.clients.look(action)
+            case Erase():
+                await self.clients.erase(action)
+            case Decide():
+                await self.clients.decide(action)
+            case Compact():
+                await self.clients.compact(action)
+            case Follow():
+                await self.followers.follow(self.followers.add(action), self.process())
 
     def settle(self) -> None:
         """Leave the system alone until everybody has an answer."""
@@ -274,13 +289,17 @@ class World:
         self.skew_ms += self.rng.choice((0, 0, 0, DAY_MS, -DAY_MS))
         loop = SimulatedLoop(self._now, random.Random(self.rng.random()))
         store = SimulatedStore(self.disk)
+        model = SimulatedModel(self)
         runtime = Runtime(
-            {"agent": self._agent()},
+            {"agent": self._agent(model)},
             store=store,
             settings=self._settings(),
             env={},
             clock=self,
             rng=random.Random(self.rng.random()),
+        )
+        runtime.models.register_client(
+            "simulated", model, models={"short": ModelInfo(context_window=self.plan.window, max_tokens=MAX_TOKENS)}
         )
         self.note(f"=== life {self.reference.life}")
         return Life(self.reference.life, loop, store, runtime)
@@ -295,7 +314,7 @@ class World:
         for client in self.clients.unanswered():
             asyncio.ensure_future(self.clients.pursue(client, life))
 
-    def _agent(self) -> CreatedAgent:
+    def _agent(self, model: SimulatedModel) -> CreatedAgent:
         plan = self.plan
         tools = make_tools(self.ledger)
         if plan.approvals or plan.counts:
@@ -307,12 +326,14 @@ class World:
             )
             below = [profile]
         return create_agent(
-            model=SimulatedModel(self),
+            model="simulated/short" if plan.window else model,
             instructions="Be simulated.",
             tools=tools,
             subagents=below,
             durability=Durability(attempts=plan.attempts, timeout=plan.timeout),
             debounce=plan.debounce,
+            compaction=Compaction(automatic=plan.automatic, keep_recent_tokens=KEPT_TOKENS),
+            limits=Limits(total_tokens=10**9) if plan.totals else Limits(),
             concurrency="session" if plan.lanes else "instance",
         )
 
