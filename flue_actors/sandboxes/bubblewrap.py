@@ -44,15 +44,17 @@ _CPU_SECONDS: Final = 3_600  # of one process; what spins for ever ends even whe
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kernel holds commands to.
+    """What commands are held to, by the kernel and (``total_memory``) by their supervisor.
 
     Attributes:
         memory: Bytes of address space of one process.
+        total_memory: Bytes that all processes of one command hold together.
         processes: Processes and threads of one command.
         file_size: Bytes of one file.
     """
 
     memory: int
+    total_memory: int
     processes: int
     file_size: int
 

@@ -80,7 +80,8 @@ class IsolatedSandboxes(msgspec.Struct, frozen=True, kw_only=True):
         )
 
         def prepare(command: str, cwd: str, env: Mapping[str, str]) -> Launch:
-            return Launch(argv=bwrap_argv(box, command, cwd), cwd="/", env=carried(env), user=owner)
+            argv = bwrap_argv(box, command, cwd)
+            return Launch(argv=argv, cwd="/", env=carried(env), user=owner, memory=self.limits.total_memory)
 
         return HostSandbox(
             ConfinedFiles(workspace, shown=WORKSPACE, owner=owner),
@@ -106,6 +107,7 @@ def isolated(
     network: bool = False,
     env: Mapping[str, str | None] | None = None,
     memory: int = 4 << 30,
+    total_memory: int = 4 << 30,
     processes: int = 256,
     file_size: int = 1 << 30,
     timeout: float | None = None,
@@ -117,8 +119,7 @@ def isolated(
     long as the sandbox is open, no other process, no variable of ours, and no network. All of a command is gone when it
     ends. If we are root, commands run as the workspace's owner, or as ``nobody`` in folders made here: never as root.
 
-    What is not limited: what all files of the workspace take together, and memory summed over processes (put the whole
-    service under a cgroup for that). With ``network=True`` commands are in the host's network: its loopback too.
+    What is not limited: what all files of the workspace take together. With ``network=True`` commands are in the host's network: its loopback too.
 
     Args:
         workspace: A folder of the host, shared by all instances of the agent.
@@ -126,6 +127,9 @@ def isolated(
             With neither, an instance's folder is gone when its sandbox closes.
         env: More variables; None drops one.
         memory: Bytes of address space of one process. Programs reserve more than they use: Node needs 2 GiB to start.
+        total_memory: Bytes that all processes of one command hold together; beyond it the command is ended. Looked at five
+            times a second, so it is a bound for programs that need too much, not for those that mean harm: only a cgroup
+            around the whole service is.
         processes: Processes and threads of one command.
         file_size: Bytes of one file.
         timeout: The longest one command may take, in seconds; default: no limit.
@@ -136,14 +140,19 @@ def isolated(
     """
     if workspace is not None and root is not None:
         raise ConfigError("isolated() takes a workspace, or a root for one per instance, not both.")
-    if memory < _SMALLEST_MEMORY or processes < 1 or file_size < 1 or (timeout is not None and timeout <= 0):
+    if (
+        min(memory, total_memory) < _SMALLEST_MEMORY
+        or processes < 1
+        or file_size < 1
+        or (timeout is not None and timeout <= 0)
+    ):
         raise ConfigError("isolated(): the limits are positive, and memory is at least 64 MiB.")
     return IsolatedSandboxes(
         workspace=None if workspace is None else os.path.realpath(workspace),
         root=None if root is None else os.path.realpath(root),
         network=network,
         env=environment(_ENV, env or {}),
-        limits=Limits(memory=memory, processes=processes, file_size=file_size),
+        limits=Limits(memory=memory, total_memory=total_memory, processes=processes, file_size=file_size),
         timeout=timeout,
         read_only=tuple(os.path.abspath(folder) for folder in read_only),
     )

@@ -33,12 +33,14 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
         cwd: A folder of the host.
         env: The whole environment.
         user: (uid, gid) to become; only root can.
+        memory: Bytes that all of its processes may hold together; None: no limit.
     """
 
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
     user: tuple[int, int] | None = None
+    memory: int | None = None
 
 
 class Processes:
@@ -77,7 +79,8 @@ class Processes:
         if self._closed:
             raise SandboxError("The sandbox is closed.")
         user = "-" if launch.user is None else "{}:{}".format(*launch.user)
-        argv = (sys.executable, "-I", "-S", _SUPERVISOR, user, *launch.argv)
+        memory = "-" if launch.memory is None else str(launch.memory)
+        argv = (sys.executable, "-I", "-S", _SUPERVISOR, user, memory, *launch.argv)
         loop = asyncio.get_running_loop()
         # Given up half way, asyncio would kill the supervisor alone: a start is always finished, and then ended.
         command.starting = asyncio.ensure_future(

@@ -171,6 +171,33 @@ except OSError as error:
     assert await said(isolated_sandbox, f"{PYTHON} script.py") == "-1 ENOSYS\nEAFNOSUPPORT\n"
 
 
+@pytest.mark.skipif(PYTHON is None, reason="the system has no Python")
+async def test_the_processes_of_a_command_hold_no_more_memory_together_than_they_may(workspace: Path) -> None:
+    sandbox = await opened_isolated(isolated(workspace, memory=1 << 30, total_memory=256 << 20))
+    hold = f"{PYTHON} -c 'import time; held = bytearray(b\"x\") * (60 << 20); time.sleep(20)'"
+    result = await sandbox.exec(f"for i in 1 2 3 4 5 6; do {hold} & done; wait", timeout=15)
+    assert (result.exit_code, result.timed_out) == (137, False)
+    assert result.stderr == b"the command was ended: its processes held more than 268435456 bytes of memory together\n"
+    await sandbox.close()
+
+
+@pytest.mark.skipif(PYTHON is None, reason="the system has no Python")
+async def test_memory_that_processes_share_counts_once(workspace: Path) -> None:
+    sandbox = await opened_isolated(isolated(workspace, memory=1 << 30, total_memory=256 << 20))
+    script = """
+import os, time
+held = bytearray(b"x") * (100 << 20)
+for _ in range(5):
+    if os.fork() == 0:
+        break
+time.sleep(0.7)
+"""
+    await sandbox.write("share.py", script.encode())
+    result = await sandbox.exec(f"{PYTHON} share.py; echo fine", timeout=15)
+    assert (result.stdout, result.stderr, result.exit_code) == (b"fine\n", b"", 0)
+    await sandbox.close()
+
+
 async def test_where_memory_runs_out_a_command_goes_first(isolated_sandbox: HostSandbox) -> None:
     assert await said(isolated_sandbox, "cat /proc/self/oom_score_adj") == "1000\n"
 
