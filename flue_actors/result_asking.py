@@ -1,6 +1,7 @@
 """How a structured result is got out of a model: two tools, or a promise of the provider, and reminders."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,9 @@ from flue_actors.messages import AssistantMessage, ToolResultMessage, text_of
 FOLLOW_UPS: Final = 32
 """How often the model is reminded before the result is given up."""
 
+CHECKED_HERE: Final = 100_000
+"""Bytes of schema times bytes of data that are checked on the loop, in at most 20 ms; more of it would hold up everybody else."""
+
 FINISH: Final = "finish"
 GIVE_UP: Final = "give_up"
 
@@ -23,6 +27,9 @@ _FOOTER: Final = (
 )
 _REMINDER: Final = "You have not given the result yet. Call finish with it now, or give_up if there is none."
 _NATIVE_REMINDER: Final = "That was not the result in the requested shape. Answer with the JSON alone."
+_CUT_OFF: Final = (
+    "Your answer was longer than what is allowed, and was cut off. Give the same result in fewer words, as JSON alone."
+)
 
 
 class ResultAsking:
@@ -77,16 +84,22 @@ class ResultAsking:
         self.reminders += 1
         return self.reminders > FOLLOW_UPS
 
-    def judge(self, message: AssistantMessage) -> tuple[Any, str]:
+    async def judge(self, message: AssistantMessage) -> tuple[Any, str]:
         """The result in a last reply (UNSET: there is none), and what to tell the model then."""
         if self.native is None:
             return UNSET, _REMINDER
         try:
-            return self._shape.checked(msgspec.json.decode(text_of(message))), ""
+            return await self._check(self._shape.checked, msgspec.json.decode(text_of(message))), ""
         except (msgspec.DecodeError, RecursionError):
-            return UNSET, _NATIVE_REMINDER
+            return UNSET, _CUT_OFF if message.stop_reason == "length" else _NATIVE_REMINDER
         except ToolArgumentsError as error:
             return UNSET, f"{error.message}\n{_NATIVE_REMINDER}"
+
+    async def _check(self, check: Callable[[Any], Any], data: Any) -> Any:
+        """What ``check`` says of the data. Raises ToolArgumentsError."""
+        if self._shape.size * len(msgspec.json.encode(data)) <= CHECKED_HERE:
+            return check(data)
+        return await asyncio.to_thread(check, data)
 
     def found(self, results: Sequence[ToolResultMessage]) -> Any:
         """The result among the answers of tools; UNSET: there is none."""
@@ -101,9 +114,9 @@ class ResultAsking:
         return ResultUnavailableError(meta={"reason": said[0] if said else "", "text": text_of(last)})
 
     async def _finish(self, arguments: dict[str, Any]) -> ToolAnswer:
+        data = await self._check(self._shape.unwrap, arguments)
         if self._given:
             return ToolAnswer(text="The result was given already.", terminate=True)
-        data = self._shape.unwrap(arguments)
         self._given = True
         return ToolAnswer(text="The result is taken.", details={"result": data}, terminate=True)
 

@@ -220,7 +220,7 @@ class TurnLoop:
         asking = self._asking
         if asking is None:
             return ending
-        data, problem = asking.judge(ending.last)
+        data, problem = await asking.judge(ending.last)
         if data is not UNSET:
             return msgspec.structs.replace(ending, data=data)
         if asking.is_over:

@@ -20,12 +20,13 @@ class ResultShape(Generic[R]):
 
     Attributes:
         schema: What the data has to be an instance of.
+        size: Bytes of that.
 
     Raises:
         ConfigError: Not a JSON schema, or a type that JSON cannot express.
     """
 
-    __slots__ = ("_check", "_type", "schema")
+    __slots__ = ("_check", "_type", "schema", "size")
 
     def __init__(self, wanted: "type[R] | Mapping[str, Any]") -> None:
         if isinstance(wanted, Mapping):
@@ -35,6 +36,7 @@ class ResultShape(Generic[R]):
             self._type = wanted
             self.schema = schema_of_type(wanted)
         self._check = validator(self.schema)
+        self.size = len(msgspec.json.encode(self.schema))
         check_references(self.schema)
 
     @property

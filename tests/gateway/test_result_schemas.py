@@ -32,6 +32,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pattern": "x"}, "pattern"),
     ({"properties": {"a": {"items": {"patternProperties": {"(a+)+$": {}}}}}}, "patternProperties"),
     ({"$defs": {"a": {"pattern": "x"}}}, "pattern"),
+    ({"items": {"type": "array", "uniqueItems": True}}, "uniqueItems"),
     ({"anyOf": [{"pattern": "x"}]}, "pattern"),
     ({"$ref": "#"}, "refers to itself"),
     ({"$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}}}, "$ref": "#/$defs/a"}, "refers to itself"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -189,6 +190,18 @@ async def test_a_promise_that_is_not_kept_is_reminded_of() -> None:
     assert len(model.requests) == 3
 
 
+@virtual_time
+async def test_a_promise_that_was_cut_off_is_asked_for_in_fewer_words() -> None:
+    def said(request: ModelRequest) -> Any:
+        told = text_of(request.messages[-1])
+        return '{"name": "Tom"}' if "fewer words" in told else reply('{"name": "Tommaso d', stop_reason="length")
+
+    model = native(said)
+    async with machine(agent(NATIVE)) as one:
+        assert (await ask_native(one, model)).data == Cat("Tom")
+    assert len(model.requests) == 2
+
+
 async def rest(one: Machine) -> None:
     for _ in range(200):
         if not await one.store.unsettled():
@@ -238,3 +251,20 @@ async def test_reminders_of_earlier_attempts_count() -> None:
         with pytest.raises(ResultUnavailableError):
             await ref.prompt("who?", result=Cat, idempotency_key="k")
     assert len(model.requests) <= 35
+
+
+@pytest.mark.parametrize("words", [3, 3_000])
+async def test_much_data_is_checked_off_the_loop(words: int) -> None:
+    checked_by: set[int] = set()
+
+    class Words(msgspec.Struct):
+        words: list[str]
+
+        def __post_init__(self) -> None:
+            checked_by.add(threading.get_ident())
+
+    model = FunctionModel(lambda _: call("finish", words=["word"] * words))
+    async with running(agent(model)) as runtime:
+        pending = await runtime.ref("agent", "u1").submit("go", result=Words)
+        assert (await pending.result()).data == {"words": ["word"] * words}
+    assert (threading.get_ident() in checked_by) == (words == 3)
