@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
 import httpx2
@@ -20,6 +23,10 @@ TIMEOUT: Final = httpx2.Timeout(None, connect=10.0)
 
 PIECE: Final = 256 * 1024
 """Bytes of a body that are sent in one go: 20 MB at once hold up the loop for 29 ms, in pieces for 0.9 ms."""
+
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
+_STEP: Final = re.compile(r"([0-9.]+)(h|ms|m|s|)")
+_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s))+|[0-9]+(?:\.[0-9]+)?")
 
 
 def limits(max_connections: int) -> httpx2.Limits:
@@ -62,15 +69,42 @@ async def drain(rest: AsyncIterator[bytes]) -> None:
 
 
 def retry_after(response: httpx2.Response) -> float | None:
-    """Seconds, from ``retry-after-ms`` or ``retry-after``; None for the date form, which nobody sends here."""
-    for header, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        try:
-            seconds = float(response.headers.get(header, "")) / unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    return None
+    """Seconds, from ``retry-after-ms``, ``retry-after`` (a number or a date), or what ``x-ratelimit-...`` says of what is
+    used up; None without any."""
+    headers = response.headers
+    for found in (_number(headers, "retry-after-ms", 1000), _number(headers, "retry-after", 1), _date(headers)):
+        if found is not None:
+            return found
+    used_up = [
+        kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0"
+    ]
+    return max([_duration(headers.get(f"x-ratelimit-reset-{kind}", "")) for kind in used_up], default=0.0) or None
+
+
+def _number(headers: httpx2.Headers, name: str, unit: int) -> float | None:
+    try:
+        seconds = float(headers.get(name, "")) / unit
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _date(headers: httpx2.Headers) -> float | None:
+    """A gateway's form of ``retry-after``; by the answer's own clock, where it names one."""
+    try:
+        until = parsedate_to_datetime(headers.get("retry-after", ""))
+        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(until.tzinfo)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _duration(text: str) -> float:
+    """Seconds in ``6m0s``, ``2m59.56s``, ``120ms`` or ``7``; 0 in anything else."""
+    text = text.strip()
+    if not _DURATION.fullmatch(text):
+        return 0.0
+    return sum([float(number) * _UNITS[unit] for number, unit in _STEP.findall(text)])
 
 
 def foreign_headers(transport: Transport, variable: str) -> list[str]:

@@ -16,7 +16,7 @@ from flue_actors.errors import ConfigError, ResultUnavailableError, TurnLimitErr
 from flue_actors.messages import ToolCall, UserMessage, text_of
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.testing import FunctionModel, ScriptedModel
-from flue_actors.testing.replies import calls
+from flue_actors.testing.replies import calls, reply
 from tests.faults.validity import history_problems
 from tests.runtime.machine import U1, Machine, machine, results_in, shown
 from tests.runtime.models import call, each_in_turn
