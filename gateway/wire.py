@@ -5,7 +5,7 @@ older servers. A ``bytes`` field is base64, decoded in the same pass.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -65,6 +65,9 @@ class PromptBody(Prompting, frozen=True, kw_only=True):
 Decision = Literal["approve", "deny"]
 VERDICTS: Final[Mapping[Decision, Verdict]] = {"approve": "approved", "deny": "denied"}
 """What was decided, as events and answers say it."""
+
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {"decision": get_args(Decision), "ifBusy": get_args(IfBusy)}
+"""Fields of which msgspec tells only that a word is none of theirs."""
 
 Reason = Annotated[str, Meta(max_length=MAX_REASON)]
 
@@ -348,9 +351,18 @@ def _decode(raw: bytes | str, decoder: "msgspec.json.Decoder[T]") -> T:
         return decoder.decode(text)
     except msgspec.ValidationError as problem:
         _require_well_formed(raw)
-        raise InvalidRequestError(f"The request is not valid: {problem}.") from None
+        raise _invalid(str(problem)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidJsonError from None
+
+
+def _invalid(problem: str) -> InvalidRequestError:
+    """The field and what is wrong with it; of a word that is none, also the words that are."""
+    message = f"The request is not valid: {problem}."
+    for place, words in _WORDS.items():
+        if problem.startswith("Invalid") and problem.endswith(f"`$.{place}`"):
+            return InvalidRequestError(message, details=f"It is one of: {', '.join(words)}.")
+    return InvalidRequestError(message)
 
 
 def _require_well_formed(raw: bytes | str) -> None:

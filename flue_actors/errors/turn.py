@@ -103,8 +103,10 @@ class InstanceLimitError(TurnError):
     """All model calls of this instance together used up its total limit."""
 
     type = "instance_limit"
-    default_message = "This conversation has used up its total limit."
-    default_details = "Begin another one, or ask the operator to raise the limit."
+    default_message = "This instance has used up what all its messages together may."
+    default_details = (
+        "Its other conversations have too. Go on under another id, or ask the operator to raise the limit."
+    )
 
 
 class ResultUnavailableError(TurnError):

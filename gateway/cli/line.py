@@ -14,6 +14,8 @@ PATIENCE: Final = 5.0
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 1.0
+_LASTING: Final = 1.0
+"""Seconds of a connection after which its loss is another trouble: a server may be started again several times in a row."""
 
 
 class Line:
@@ -38,7 +40,7 @@ class Line:
             if self.socket is not lost:
                 return
             now = asyncio.get_running_loop().time
-            if now() - self._mended_at >= self._patience:
+            if now() - self._mended_at >= min(self._patience, _LASTING):
                 self._lost_at, self._pause = now(), _FIRST_PAUSE
             while now() - self._lost_at < self._patience:
                 await asyncio.sleep(self._pause)

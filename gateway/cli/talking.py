@@ -15,7 +15,7 @@ from flue_actors.gateway.cli.deciding import decision_in
 from flue_actors.gateway.cli.enclosing import read_file
 from flue_actors.gateway.cli.screen import Screen
 
-ATTACH: Final = "/attach "
+ATTACH: Final = "/attach"
 
 
 class Talk:
@@ -39,16 +39,17 @@ class Talk:
         Raises:
             UnavailableError: The conversation is over, or nobody is left to decide on something.
         """
-        return self._enclose(line.removeprefix(ATTACH)) if line.startswith(ATTACH) else self._send(line)
+        command, _, path = line.partition(" ")
+        return self._enclose(path.strip()) if command.rstrip() == ATTACH else self._send(line)
 
     def _enclose(self, path: str) -> bool:
         try:
-            found = read_file(path.strip())
+            found = read_file(path)
         except CallerError as error:
             self._screen.fail(error)
             return False
         self._enclosed.append(found)
-        self._screen.note(f"[{path.strip()} goes with your next message]")
+        self._screen.note(f"[{path} goes with your next message]")
         return True
 
     def _send(self, message: str) -> bool:

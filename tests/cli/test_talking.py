@@ -186,6 +186,12 @@ def test_a_file_that_cannot_be_sent_is_said_and_the_chat_goes_on(connect: Connec
     assert "nothing.png cannot be read: No such file or directory." in done.stderr
 
 
+def test_a_file_without_a_name_is_no_message(connect: Connect) -> None:
+    done = connect("/attach\n/attach \n/attached to you\n")
+    assert (done.returncode, done.stdout) == (1, "seen: \n")
+    assert done.stderr.count("No file is named.\nWrite /attach and the path of a file.") == 2
+
+
 def test_tasks_stand_beside_the_reply_and_their_words_are_not_taken_for_it(connect: Connect) -> None:
     done = connect("delegate this\n")
     assert done.stdout == "Result: a subagent's own words\n"

@@ -175,3 +175,20 @@ def test_every_text_file_survives_the_body(data: bytes) -> None:
     part = {"type": "file", "data": base64(data), "mimeType": "text/plain", "name": "a.txt"}
     sent = decode_prompt(json.dumps({"message": "hi", "files": [part]}).encode())
     assert sent.files[0].data == data
+
+
+def test_a_word_that_is_none_is_answered_with_those_that_are() -> None:
+    asked = {
+        b'{"decision": "approved"}': (decode_decision, "It is one of: approve, deny."),
+        b'{"message": "hi", "ifBusy": "wait"}': (
+            decode_prompt,
+            "It is one of: queue, reject, interrupt, steer, merge, supersede.",
+        ),
+    }
+    for body, (decode, words) in asked.items():
+        with pytest.raises(InvalidRequestError) as refused:
+            decode(body)
+        assert refused.value.details == words
+    with pytest.raises(InvalidRequestError) as refused:
+        decode_client_frame('{"version":1,"type":"decide","requestId":"d","approvalId":"c1","decision":"yes"}')
+    assert refused.value.details == "It is one of: approve, deny."
