@@ -133,7 +133,8 @@ def _holds_more_than(most: int) -> bool:
 
 
 def _below() -> list[int]:
-    found, waiting = [], [os.getpid()]
+    found: list[int] = []
+    waiting = [os.getpid()]
     while waiting:
         inner = _children_of(waiting.pop())
         found += inner
