@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,45 @@ def test_unknown_blocks_and_deltas_are_skipped() -> None:
     stream = _frames(TEXT)
     stream[2:2] = [frame("content_block_start", odd_start), frame("content_block_delta", odd_delta)]
     assert done_of(_decode(stream)).content == (TextContent(text=TEXT["text"]),)
+
+
+def test_what_others_who_speak_this_protocol_leave_out_is_put_up_with() -> None:
+    thinking = {"type": "thinking", "thinking": "", "signature": None}
+    call = {"type": "tool_use", "id": None, "name": "add", "input": None}
+    events = _decode(
+        [
+            frame("message_start", {"type": "message_start", "message": {"usage": None}}),
+            frame("content_block_start", {"type": "content_block_start", "index": 0, "content_block": thinking}),
+            _delta(0, {"type": "thinking_delta", "thinking": "Hm."}),
+            _delta(0, {"type": "signature_delta", "signature": None}),
+            frame(
+                "content_block_start", {"type": "content_block_start", "index": 1, "content_block": {"type": "text"}}
+            ),
+            _delta(1, {"type": "text_delta", "text": "Well."}),
+            _delta(1, {"type": "text_delta", "text": None}),
+            frame("content_block_start", {"type": "content_block_start", "index": 2, "content_block": call}),
+            frame(
+                "message_delta",
+                {
+                    "type": "message_delta",
+                    "delta": {"stop_reason": "tool_use"},
+                    "usage": {"input_tokens": 10.0, "output_tokens": 2},
+                },
+            ),
+            frame("message_stop", {"type": "message_stop"}),
+        ]
+    )
+    done = done_of(events)
+    assert done.content == (
+        ThinkingContent(thinking="Hm."),
+        TextContent(text="Well."),
+        ToolCall(id="call_2", name="add", arguments={}),
+    )
+    assert (done.usage.input, done.usage.output) == (10, 2)
+
+
+def _delta(index: int, delta: dict[str, Any]) -> bytes:
+    return frame("content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta})
 
 
 def test_redacted_reasoning_keeps_its_data() -> None:

@@ -45,26 +45,26 @@ class _Usage(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    usage: _Usage
+    usage: _Usage | None = None
 
 
 class _StartedBlock(msgspec.Struct):
     type: str
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
-    id: str = ""
-    name: str = ""
-    input: dict[str, Any] = {}
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: dict[str, Any] | None = None
 
 
 class _Delta(msgspec.Struct):
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
     stop_reason: str | None = None
 
 
@@ -93,7 +93,8 @@ class _Block(msgspec.Struct):
     signature: str = ""
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+# Others who speak this protocol count in floats, and send null for what there is none of.
+_decode = msgspec.json.Decoder(_Event, strict=False).decode
 
 
 class StreamDecoder:
@@ -156,22 +157,22 @@ class StreamDecoder:
         if block is None or delta is None:
             raise broken_stream(f"A delta belongs to no block ({event.index}).")
         kind = delta.type
-        if kind == "text_delta":
+        if kind == "text_delta" and delta.text:
             block.parts.append(delta.text)
             self._events.add_text(delta.text)
-        elif kind == "input_json_delta":
+        elif kind == "input_json_delta" and delta.partial_json:
             block.parts.append(delta.partial_json)
-        elif kind == "thinking_delta":
+        elif kind == "thinking_delta" and delta.thinking:
             block.parts.append(delta.thinking)
             self._events.add(ThinkingDelta(delta.thinking))
         elif kind == "signature_delta":
-            block.signature += delta.signature
+            block.signature += delta.signature or ""
 
     def _start(self, event: _Event) -> None:
         start = event.content_block
         if start is None:
             raise broken_stream("A block starts without its content.")
-        block = self._blocks[event.index] = _Block(start, [], start.signature)
+        block = self._blocks[event.index] = _Block(start, [], start.signature or "")
         if start.type == "thinking":
             self._events.add(ThinkingStart())
             if start.thinking:
@@ -202,13 +203,9 @@ class StreamDecoder:
             raise ModelRefusedError(dev="stop_reason is refusal")
         if self._stop_reason == "model_context_window_exceeded":
             raise ContextOverflowError(dev="stop_reason is model_context_window_exceeded")
-        cut_off = self._stop_reason == "max_tokens"
-        blocks = [*self._blocks.values()]
-        content = [
-            part
-            for block in blocks
-            if (part := _content(block, whole=not cut_off or block is not blocks[-1])) is not None
-        ]
+        cut = next(reversed(self._blocks), None) if self._stop_reason == "max_tokens" else None
+        parts = [_content(block, f"call_{index}", whole=index != cut) for index, block in self._blocks.items()]
+        content = [part for part in parts if part is not None]
         stop_reason = _STOP_REASONS.get(self._stop_reason, "stop")
         self._events.add(ReplyDone(content=tuple(content), stop_reason=stop_reason, usage=self._total()))
         self.done = True
@@ -226,8 +223,13 @@ class StreamDecoder:
         )
 
 
-def _content(block: _Block, *, whole: bool) -> AssistantContent | None:
-    """The finished block; None for empty text and for types that are not ours. ``whole``: the reply went on behind it."""
+def _content(block: _Block, unnamed: str, *, whole: bool) -> AssistantContent | None:
+    """The finished block; None for empty text and for types that are not ours.
+
+    Args:
+        unnamed: The id of a call that was given none.
+        whole: False: the reply was cut off in it.
+    """
     start, text = block.start, "".join(block.parts)
     match start.type:
         case "text":
@@ -237,8 +239,9 @@ def _content(block: _Block, *, whole: bool) -> AssistantContent | None:
         case "redacted_thinking":
             return ThinkingContent(thinking="", redacted=start.data)
         case "tool_use":
+            id, name = start.id or unnamed, start.name or ""
             if start.input and not text:
-                return ToolCall(id=start.id, name=start.name, arguments=start.input)
-            return tool_call(start.id, start.name, text, whole=whole)
+                return ToolCall(id=id, name=name, arguments=start.input)
+            return tool_call(id, name, text, whole=whole)
         case _:
             return None
