@@ -15,6 +15,7 @@ import msgspec
 
 from flue_actors.actors import Actor, Address, LeaveReason
 from flue_actors.conversation.resumption import Resumption
+from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import (
     AttemptsExhaustedError,
@@ -29,7 +30,6 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.ids import TASK_PREFIX, AgentKey
-from flue_actors.inputs import decode_input, options_of
 from flue_actors.instance import Instance
 from flue_actors.operation import Operation
 from flue_actors.overriding import limits_of
@@ -38,6 +38,7 @@ from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.settling import TRIES, aborted, keep_for_next_start, tell_outcome
 from flue_actors.state import InstanceState
+from flue_actors.storage import Submission
 from flue_actors.submissions import Pending
 from flue_actors.tool_calls import Boundary, Suspended
 
@@ -214,7 +215,7 @@ class AgentActor(Actor):
                 return True
             agent = await self._host.resolve(pending, self._own().state)
             self._adopt(agent)
-            left = _left(agent, pending, past)
+            left = _left(agent, pending.submission, limits_of(agent, operation.options), past)
             await self._end_of_burst(agent, pending)
             self.context.expire_after(left)
             await operation.run(agent)
@@ -331,18 +332,17 @@ class AgentActor(Actor):
             self.context.reschedule()
 
 
-def _left(agent: ResolvedAgent, pending: Pending, past: Resumption | None) -> float:
+def _left(agent: ResolvedAgent, submission: Submission, limits: Limits, past: Resumption | None) -> float:
     """Seconds this attempt may take.
 
     Raises:
         AttemptsExhaustedError, DeadlineExceededError: None at all.
     """
-    submission, durability = pending.submission, agent.durability
+    durability = agent.durability
     spent_ms = 0 if past is None else past.spent_ms
     if submission.attempt - submission.excused >= durability.attempts:
         raise AttemptsExhaustedError(meta={"attempts": submission.attempt})
-    seconds = limits_of(agent, options_of(decode_input(submission.payload))).seconds
-    allowed = durability.timeout if seconds is None else min(durability.timeout, seconds)
+    allowed = durability.timeout if limits.seconds is None else min(durability.timeout, limits.seconds)
     left = allowed - spent_ms / 1000
     if left <= 0:
         raise DeadlineExceededError

@@ -58,7 +58,7 @@ async def run_direct(work: Work, given: Input, again: Sequence[ToolCall]) -> End
 
 def _call(work: Work, given: Input) -> ToolCall:
     agent = work.agent
-    id = f"call_{work.place.services.ids.ulid()}"
+    id = work.place.services.ids.tool_call()
     if isinstance(given, ShellInput):
         if agent.sandbox is None:
             raise SandboxMissingError

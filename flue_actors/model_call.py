@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from flue_actors import events
-from flue_actors.conversation.outcome import ZERO, add_usage, cut_off_reply
+from flue_actors.conversation.outcome import ZERO, cut_off_reply
 from flue_actors.emitting import Emitter
 from flue_actors.errors import ModelError
 from flue_actors.events import Purpose
@@ -56,9 +56,6 @@ class Reply(msgspec.Struct, frozen=True):
 class ModelCall:
     """Calls one model for one operation.
 
-    Attributes:
-        usage: The sum of its whole replies; a failed try's is not known.
-
     Args:
         background: It may wait until nobody else wants the model: work that a restart interrupted.
     """
@@ -72,7 +69,6 @@ class ModelCall:
         "_resolved",
         "_services",
         "_tenant",
-        "usage",
     )
 
     def __init__(
@@ -94,7 +90,6 @@ class ModelCall:
         self._background = background
         self._purpose: Purpose = purpose
         self._partial: _Partial | None = None
-        self.usage = ZERO
 
     @property
     def model(self) -> str:
@@ -227,7 +222,6 @@ class ModelCall:
 
     def _message(self, done: ReplyDone) -> AssistantMessage:
         usage = msgspec.structs.replace(done.usage, cost=cost_of(done.usage, self._resolved.info.prices))
-        self.usage = add_usage(self.usage, usage)
         return self._assistant(with_distinct_ids(done.content), done.stop_reason, usage)
 
     def _assistant(

@@ -30,7 +30,7 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.events import PromptResult, PublicError
-from flue_actors.inputs import DetachedInput, decode_input, kind_of
+from flue_actors.inputs import CallOptions, DetachedInput, decode_input, kind_of, options_of
 from flue_actors.instance import Instance
 from flue_actors.lifetime import Lifetime
 from flue_actors.messages import Message, ToolCall, Usage
@@ -90,6 +90,11 @@ class Operation:
     def session_name(self) -> str:
         """The conversation it belongs to."""
         return self._session.name
+
+    @property
+    def options(self) -> CallOptions:
+        """What holds for its own input only."""
+        return options_of(self._given)
 
     @property
     def spent_ms(self) -> int:

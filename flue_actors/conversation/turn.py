@@ -4,7 +4,7 @@
     reply with tool calls --------------> RunTools, and the model is asked again
     the same at the turn limit ---------> Stop, with error results
 
-`operation.Operation` performs each step.
+`turn_loop.TurnLoop` performs each step.
 """
 
 from collections.abc import Mapping, Sequence
