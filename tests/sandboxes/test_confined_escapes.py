@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -157,3 +158,36 @@ async def test_a_directory_that_becomes_a_link_under_way_is_no_way_out() -> None
                 with suppress(SandboxFileError):
                     assert "shared" not in {entry.name for entry in await files.list("turn")}
         assert content(base / "outside") == before
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to("../outside/secret")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two names are exchanged in one step by a call of Linux")
+@pytest.mark.parametrize("make", [a_link, os.mkfifo])
+async def test_a_file_that_becomes_a_link_or_a_pipe_under_way_is_neither_followed_nor_waited_for(
+    make: Callable[[Path], None],
+) -> None:
+    with planted() as base:
+        files = ConfinedFiles(str(base / "workspace"), shown="/workspace")
+        turn, other = base / "workspace/turn", base / "workspace/other"
+        turn.write_bytes(b"harmless")
+        make(other)
+        harmless = refused = 0
+        with subprocess.Popen([sys.executable, "-c", SWAP, turn, other]) as process:
+            try:
+                while harmless + refused < 2_000 or not (harmless and refused):
+                    try:
+                        async with asyncio.timeout(5):
+                            assert await files.read("turn") == b"harmless"
+                        harmless += 1
+                    except SandboxFileError:
+                        refused += 1
+            finally:
+                process.kill()
+                if not other.is_symlink():  # whoever waits for it is let go
+                    with suppress(OSError):
+                        os.close(
+                            os.open(other if stat.S_ISFIFO(other.stat().st_mode) else turn, os.O_WRONLY | os.O_NONBLOCK)
+                        )

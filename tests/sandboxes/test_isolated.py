@@ -1,7 +1,9 @@
 """The namespace: what commands find in it, and that nothing leads out of it."""
 
 import asyncio
+import ctypes
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -172,6 +174,18 @@ except OSError as error:
 
 
 @pytest.mark.skipif(PYTHON is None, reason="the system has no Python")
+async def test_memory_that_the_host_shares_by_a_key_cannot_be_reached(isolated_sandbox: HostSandbox) -> None:
+    libc, key, make, remove = ctypes.CDLL(None, use_errno=True), secrets.randbits(30), 0o1666, 0
+    segment = libc.shmget(key, 4096, make)
+    assert segment >= 0
+    try:
+        script = f"import ctypes; print(ctypes.CDLL(None).shmget({key}, 0, 0))"
+        assert await said(isolated_sandbox, f"{PYTHON} -c '{script}'") == "-1\n"
+    finally:
+        libc.shmctl(segment, remove, None)
+
+
+@pytest.mark.skipif(PYTHON is None, reason="the system has no Python")
 async def test_the_processes_of_a_command_hold_no_more_memory_together_than_they_may(workspace: Path) -> None:
     sandbox = await opened_isolated(isolated(workspace, memory=1 << 30, total_memory=256 << 20))
     hold = f"{PYTHON} -c 'import time; held = bytearray(b\"x\") * (60 << 20); time.sleep(20)'"
@@ -196,6 +210,12 @@ time.sleep(0.7)
     result = await sandbox.exec(f"{PYTHON} share.py; echo fine", timeout=15)
     assert (result.stdout, result.stderr, result.exit_code) == (b"fine\n", b"", 0)
     await sandbox.close()
+
+
+async def test_a_process_has_its_limits(isolated_sandbox: HostSandbox) -> None:
+    limits = await said(isolated_sandbox, "ulimit -c; ulimit -n; ulimit -t; ulimit -f; ulimit -u; ulimit -v")
+    most = (0, 1_024, 3_600, 1 << 20, 256, 4 << 20)
+    assert all(int(limit) <= highest for limit, highest in zip(limits.split(), most, strict=True)), limits
 
 
 async def test_where_memory_runs_out_a_command_goes_first(isolated_sandbox: HostSandbox) -> None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from flue_actors.errors import SandboxError
-from flue_actors.sandboxes.virtual import VirtualLimits, virtual
+from flue_actors.sandboxes.virtual import VirtualLimits, virtual, wire
+from flue_actors.sandboxes.virtual.nursery import NURSERY
 from flue_actors.sandboxes.virtual.sandbox import VirtualSandbox
 from tests.sandboxes.conftest import context
 
@@ -186,3 +189,60 @@ def resident_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
+
+
+async def asked(line: socket.socket) -> list[wire.Request]:
+    """What comes to an interpreter at once."""
+    return list(wire.Frames().requests(await asyncio.get_running_loop().sock_recv(line, 65_536)))
+
+
+@asynccontextmanager
+async def lying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[VirtualSandbox, socket.socket]]:
+    """A sandbox whose interpreter is somebody else, at the other end of a line."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    monkeypatch.setattr(NURSERY, "start", lambda: ours)
+    monkeypatch.setattr(NURSERY, "begin_ahead", lambda: None)
+    sandbox = await virtual(limits=VirtualLimits(stored=1_000)).open(context())
+    with theirs:
+        await asked(theirs)  # what it is to be
+        yield sandbox, theirs
+        await sandbox.close()
+
+
+async def test_an_interpreter_does_not_make_us_store_more_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lying(monkeypatch) as (sandbox, line):
+        storing = asyncio.create_task(sandbox.snapshot())
+        (request,) = await asked(line)
+        line.send(wire.frame(wire.Answer(request.number, wire.Bytes(b"x" * 1_001))))
+        with pytest.raises(SandboxError, match="too much"):
+            await storing
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\1\xc1",
+        wire.frame(wire.Answer(1, wire.Done())),
+        wire.frame(wire.Answer(1, wire.Found(None))),
+        wire.frame(wire.Request(1, wire.Snapshot(1))),
+    ],
+)
+async def test_what_makes_no_sense_is_an_error_of_the_call(says: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lying(monkeypatch) as (sandbox, line):
+        reading = asyncio.create_task(sandbox.read("file"))
+        await asked(line)
+        line.send(says)
+        async with asyncio.timeout(5):
+            with pytest.raises(SandboxError, match="interpreter ended"):
+                await reading
+
+
+async def test_answers_to_what_was_not_asked_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lying(monkeypatch) as (sandbox, line):
+        reading = asyncio.create_task(sandbox.read("file"))
+        (request,) = await asked(line)
+        for number, data in ((request.number + 1, b"wrong"), (-5, b"wrong"), (request.number, b"right")):
+            line.send(wire.frame(wire.Answer(number, wire.Bytes(data))))
+        assert await reading == b"right"

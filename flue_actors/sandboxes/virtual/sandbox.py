@@ -112,6 +112,8 @@ class VirtualSandbox:
     async def snapshot(self) -> bytes:
         """See `Sandbox.snapshot`."""
         data = (await self._ask(wire.Snapshot(self._stored), wire.Bytes)).data
+        if len(data) > self._stored:  # it was told so, and what it runs may have made it say anything
+            raise SandboxError("The sandbox holds too much to be kept.")
         self._opened = msgspec.structs.replace(self._opened, snapshot=data)
         return data
 
