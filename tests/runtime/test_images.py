@@ -11,12 +11,14 @@ from typing import Any, cast
 import pytest
 
 from flue_actors import create_agent, tool
+from flue_actors.attachments import KEPT_BYTES, Attachments
 from flue_actors.definition.attaching import MOST, File, Image
 from flue_actors.definition.tools import ToolAnswer
 from flue_actors.errors import AttachmentNotFoundError, InvalidRequestError, SubmissionConflictError
-from flue_actors.memory import memory_store
+from flue_actors.ids import AgentKey
+from flue_actors.memory import MemoryStore, memory_store
 from flue_actors.messages import ImageContent, UserMessage
-from flue_actors.storage import Store
+from flue_actors.storage import Attachment, Store
 from flue_actors.store.sqlite_store import sqlite
 from flue_actors.testing import FunctionModel
 from tests.runtime.machine import Machine, machine
@@ -151,3 +153,28 @@ async def test_too_many_at_once_are_refused() -> None:
         ref = (await one.start()).ref("agent", "u1")
         with pytest.raises(InvalidRequestError):
             await ref.prompt("look", images=[Image(PNG, "image/png")] * (MOST + 1))
+
+
+class Reads(MemoryStore):
+    """Has every attachment, and knows which were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: list[str] = []
+
+    async def attachment(self, key: AgentKey, id: str) -> Attachment | None:
+        self.of.append(id)
+        return Attachment(id=id, mime_type="image/png", body=bytes(KEPT_BYTES // 3))
+
+
+async def test_an_instance_keeps_so_many_bytes_in_memory_and_reads_others_again() -> None:
+    store = Reads()
+    attachments = Attachments(store, AgentKey("agent", "u1"))
+
+    async def look(id: str) -> None:
+        part = ImageContent(attachment=id, mime_type="image/png", size=KEPT_BYTES // 3)
+        assert [*await attachments.of([UserMessage(content=(part,), timestamp=0)])] == [id]
+
+    for each in ("a", "b", "c", "a", "d", "a", "b"):  # what was looked at longest ago gives way
+        await look(each)
+    assert store.of == ["a", "b", "c", "d", "b"]

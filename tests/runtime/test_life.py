@@ -4,6 +4,7 @@ import logging
 import pytest
 
 from flue_actors import AgentConfig, AgentContext, Principal, create_agent, memory_store, sqlite
+from flue_actors.agent_actor import SESSIONS_IN_MEMORY
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import (
     ConfigError,
@@ -11,7 +12,9 @@ from flue_actors.errors import (
     UnknownAgentError,
 )
 from flue_actors.ids import AgentKey
+from flue_actors.memory import MemoryStore
 from flue_actors.runtime import Runtime
+from flue_actors.storage import Entry
 from tests.runtime.support import running, virtual_time
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
@@ -49,6 +52,33 @@ async def test_two_agents_of_one_name_are_refused() -> None:
         Runtime(
             {"a": create_agent(model="scripted/echo", name="x"), "b": create_agent(model="scripted/echo", name="x")}
         )
+
+
+class Reads(MemoryStore):
+    """Knows which conversations were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: list[str] = []
+
+    async def entries(
+        self, key: AgentKey, session: str, *, after: int = 0, before: int | None = None, limit: int | None = None
+    ) -> list[Entry]:
+        self.of.append(session)
+        return await super().entries(key, session, after=after, before=before, limit=limit)
+
+
+async def test_an_instance_keeps_so_many_conversations_in_memory_and_reads_others_again() -> None:
+    store = Reads()
+    async with running(ECHO, store=store) as runtime:
+        ref = runtime.ref("agent", "u1")
+        for number in range(SESSIONS_IN_MEMORY + 1):
+            await ref.session(f"s{number}").prompt("one")
+        assert store.of == []
+        assert "(3 messages)" in (await ref.session(f"s{SESSIONS_IN_MEMORY}").prompt("two")).text
+        assert store.of == []
+        assert "(3 messages)" in (await ref.session("s0").prompt("two")).text
+        assert store.of == ["s0"]
 
 
 async def test_idle_instances_hold_nothing_live() -> None:
