@@ -7,7 +7,7 @@ the provider's own environment variables. Clients are made on first use, one per
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final, Required, TypedDict
+from typing import Any, Final, Required, TypedDict, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -189,7 +189,15 @@ class ModelRegistry:
         Args:
             models: One client in place of every model; or clients by name (``"provider/model"``), and the other
                 models are what they are. The provider of a name need not be known.
+
+        Raises:
+            ConfigError: Something else was given.
         """
+        for each in cast("Mapping[str, Any]", models).values() if isinstance(models, Mapping) else [models]:
+            if not callable(getattr(each, "stream", None)):
+                raise ConfigError(
+                    f"{type(each).__name__} is no model client.", details="Give a ScriptedModel([...]), or one by name."
+                )
         self._overrides.append(models)
         try:
             yield

@@ -9,7 +9,7 @@ from flue_actors.errors import FlueError, ModelError
 from flue_actors.models.protocol import ModelEvent, ModelRequest
 from flue_actors.models.scripted_replies import reply_events
 from flue_actors.testing.complaints import complaint
-from flue_actors.testing.replies import Written, whole
+from flue_actors.testing.replies import Written, is_reply, whole
 
 API: Final = "scripted"
 SIZE: Final = 20
@@ -78,6 +78,10 @@ class FunctionModel:
             return
         if isinstance(answer, Exception):
             raise answer
+        if not is_reply(answer):
+            raise complaint(
+                ModelError(f"{answer!r} is no reply: write text, calls(...), or several of them in a tuple.")
+            )
         for event in reply_events(whole(answer, request), size=self._size):
             yield event
 

@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -50,6 +51,13 @@ def reply(*parts: Part, usage: Usage | None = None, stop_reason: StopReason | No
         stop_reason: None = ``toolUse`` when it calls a tool, else ``stop``.
     """
     return Reply(parts, usage, stop_reason)
+
+
+def is_reply(written: Any) -> bool:
+    """True for what `whole` takes."""
+    if isinstance(written, Reply | ReplyDone | Part):
+        return True
+    return isinstance(written, Sequence) and all(isinstance(each, Part) for each in cast("Sequence[Any]", written))
 
 
 def whole(written: Written, request: ModelRequest) -> ReplyDone:

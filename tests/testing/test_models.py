@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,18 @@ async def test_a_mistake_in_a_model_function_fails_the_test_with_that_mistake() 
                 await machine.ref("adder", "u1").prompt("hi")
 
     with pytest.raises(AssertionError, match="1 tools"):
+        await scenario()
+
+
+@pytest.mark.parametrize("written", [None, 3, b"hi", ["hi", 3], {"text": "hi"}])
+@in_virtual_time
+async def test_what_is_no_reply_is_called_so_and_fails_the_test(written: Any) -> None:
+    async def scenario() -> None:
+        async with Machine({"adder": ADDER}, models=ScriptedModel([written])) as machine:
+            await machine.runtime.dispatch("adder", id="u1", input="hi")
+            await asyncio.sleep(1)
+
+    with pytest.raises(ModelError, match=r"is no reply: write text, calls"):
         await scenario()
 
 

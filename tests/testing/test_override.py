@@ -1,6 +1,7 @@
 """Which client answers: overrides, and providers that must not be asked."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,9 @@ async def test_whoever_asks_the_agent_is_told_that_requests_are_off_and_what_to_
 
 def test_the_switches_are_no_misspelled_settings(tmp_path: Path) -> None:
     assert load_settings(tmp_path, env={ALLOW_REQUESTS: "0", RECORD: "1"}) == Settings()
+
+
+@pytest.mark.parametrize("models", [["Hello!"], "scripted/echo", {HAIKU: "Hello!"}])
+def test_only_clients_take_the_place_of_models(models: Any) -> None:
+    with pytest.raises(ConfigError, match="is no model client"), Runtime().override(models=models):
+        pass
