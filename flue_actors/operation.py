@@ -5,7 +5,7 @@ it is shown, and the last reply, together with the outcome, before ``message_end
 anyone. So whatever moment the process stops at, the next attempt finds where to go on (`conversation.resumption`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -80,6 +80,7 @@ class Operation:
         )
         self._budget: Budget | None = None
         self._work: Work | None = None
+        self._linger: Callable[[], None] | None = None  # there is something to tidy, which readers are to see
 
     @property
     def members(self) -> Sequence[Pending]:
@@ -129,12 +130,15 @@ class Operation:
     async def tidy(self) -> None:
         """After the outcome: summarise a history that has become long. Raises StoreError."""
         work, self._work = self._work, None  # it refers to this: nothing is left to the collector
-        if work is not None and not self._services.stopping() and work.history.is_long:
+        if work is not None and self._linger is not None:
             self._record.claimed = False  # it is settled: there is no attempt that could guard this
             used = work.history.budget = Budget(Limits())
-            done = await work.history.compact("threshold", together=lambda: self._counts(used.total))
-            if not done and (counts := await self._counts(used.total)):
-                await self._record.recording.commit(*counts)
+            try:
+                done = await work.history.compact("threshold", together=lambda: self._counts(used.total))
+                if not done and (counts := await self._counts(used.total)):
+                    await self._record.recording.commit(*counts)
+            finally:
+                self._linger()
 
     async def fail(self, error: TurnError) -> None:
         """Settle it ``failed`` or ``aborted``; history shows why.
@@ -319,6 +323,8 @@ class Operation:
         if reply is not None:
             work.loop.end_turn(reply, ())
         record.show_end(settled, body, events.Idle, {}, result=result)
+        if not self._services.stopping() and work.history.is_long:
+            self._linger = self._pending.linger()
         for member in self._party.members:
             member.complete(result)
 

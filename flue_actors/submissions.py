@@ -5,6 +5,7 @@ that bound how much may wait.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from flue_actors.clock import iso
@@ -215,6 +216,17 @@ class Pending:
         self._instances.leave(self)
         if not self.outcome.done():
             self.outcome.set_exception(SubmissionNotFoundError())
+
+    def linger(self) -> Callable[[], None]:
+        """Keep the feed though it will be settled: something of it is shown behind that. Call what is returned then."""
+        feed, feeds, key = self.instance.feed, self._instances.feeds, self.submission.key
+        follower = feed.follow(self.submission.session)
+
+        def leave() -> None:
+            feed.unfollow(follower)
+            feeds.tidy(key)
+
+        return leave
 
     def unwatch(self) -> None:
         """Its sender left: nobody will read its events."""

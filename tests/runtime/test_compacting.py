@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from flue_actors.memory import memory_store
 from flue_actors.messages import Usage, text_of
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.models.scripted_replies import context_tokens
-from flue_actors.storage import Entry
+from flue_actors.storage import Append, Entry, Fence, Op, PutKv, Store
 from flue_actors.testing import FunctionModel
 from flue_actors.testing.replies import reply
 from tests.faults.validity import history_problems
@@ -379,3 +380,56 @@ async def test_how_much_a_model_reads_is_learned_from_its_first_refusal() -> Non
     refused = [each for each in model.asked if context_tokens(each) > 4000]
     assert len(refused) == 1
     assert len(model.summaries) >= 4
+
+
+@virtual_time
+async def test_who_reads_the_stream_later_sees_what_was_seen_when_it_was_summarised() -> None:
+    model = Model(by_message(**{LONG: LONG}))
+
+    async def durable(ref: Any) -> list[str]:
+        seen: list[str] = []
+
+        async def follow() -> None:
+            async for event in ref.session("default").events(after="0-0"):
+                if str(event.offset).endswith("-0"):
+                    seen.append(f"{type(event).__struct_config__.tag} {event.offset}")
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(follow(), 5)
+        return seen
+
+    async with machine(agent()) as one:
+        ref = await start(one, model)
+        live = asyncio.ensure_future(durable(ref))
+        while not model.summaries:
+            await ref.prompt(LONG)
+        seen = await live
+        assert "compaction" in " ".join(seen)
+        ref = (await one.restart(models={NAME: model})).ref("agent", "u1")
+        assert await durable(ref) == seen
+
+
+@virtual_time
+async def test_a_summary_and_what_it_cost_are_one_write() -> None:
+    model = Model(by_message(**{LONG: LONG}))
+    commits: list[tuple[Op, ...]] = []
+    async with machine(agent(limits=Limits(total_tokens=100_000))) as one:
+        store = one.store
+
+        class Watched:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(store, name)
+
+            def commit(self, fence: Fence, *ops: Op) -> Any:
+                commits.append(ops)
+                return store.commit(fence, *ops)
+
+        one.store = cast("Store", Watched())
+        ref = await start(one, model)
+        while not model.summaries:
+            await ref.prompt(LONG)
+        await asyncio.sleep(1)
+    (summary,) = [
+        ops for ops in commits if "compaction" in [e.kind for op in ops if isinstance(op, Append) for e in op.entries]
+    ]
+    assert [op.name for op in summary if isinstance(op, PutKv) and op.kind == "usage"] == ["total"]

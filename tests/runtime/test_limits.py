@@ -11,6 +11,7 @@ from flue_actors import create_agent, define_agent_profile, tool
 from flue_actors.definition.fields import Durability
 from flue_actors.definition.limits import Compaction, Limits
 from flue_actors.errors import (
+    AttemptsExhaustedError,
     CostLimitError,
     DeadlineExceededError,
     InstanceLimitError,
@@ -19,7 +20,7 @@ from flue_actors.errors import (
     TurnError,
     TurnLimitError,
 )
-from flue_actors.messages import Usage
+from flue_actors.messages import Usage, text_of
 from flue_actors.models.protocol import ModelEvent, ModelRequest, TextDelta
 from flue_actors.testing import FunctionModel, ScriptedModel, VirtualClock
 from flue_actors.testing.replies import calls, reply
@@ -278,3 +279,37 @@ async def test_turns_of_an_earlier_attempt_count() -> None:
         with pytest.raises(TurnLimitError):
             await ref.wait(pending.submission_id)
     assert len(model.requests) == 3
+
+
+@virtual_time
+async def test_what_is_given_up_after_a_restart_counts_for_the_instances_life() -> None:
+    model = FunctionModel(
+        lambda _: reply(call("nap", seconds=1000), usage=Usage(input=80, output=20, total_tokens=100))
+    )
+    async with machine(agent(model, Limits(total_tokens=150), durability=Durability(attempts=1))) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        pending = await ref.submit("go")
+        await asyncio.sleep(5)
+        ref = (await one.restart()).ref("agent", "u1")
+        with pytest.raises(AttemptsExhaustedError):
+            await ref.wait(pending.submission_id)
+        with pytest.raises(InstanceLimitError):
+            await ref.prompt("once more")
+    assert len(model.requests) == 2  # its calls are not run
+
+
+@virtual_time
+async def test_what_detached_tasks_use_counts_for_the_instances_life() -> None:
+    def said(request: ModelRequest) -> Any:
+        usage = Usage(input=80, output=20, total_tokens=100)
+        if text_of(request.messages[-1]) == "go":
+            return reply(call("task", agent="worker", prompt="work", detached=True), usage=usage)
+        return reply("done", usage=usage)
+
+    worker = define_agent_profile(name="worker", description="Works.", instructions="")
+    async with machine(agent(FunctionModel(said), Limits(total_tokens=400), subagents=[worker])) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        await ref.prompt("go")  # twice its model, once the task's, and once for the report
+        await asyncio.sleep(5)
+        with pytest.raises(InstanceLimitError):
+            await ref.prompt("once more")

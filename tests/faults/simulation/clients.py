@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from flue_actors.conversation.approval import Verdict
+from flue_actors.conversation.entries import is_message, is_private, read_message
 from flue_actors.errors import (
     ApprovalDecidedError,
     ApprovalNotFoundError,
@@ -26,6 +27,7 @@ from flue_actors.errors import (
 from flue_actors.events import ErrorEvent, Operation, PromptResult, PublicError
 from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.inputs import CompactInput, DetachedInput, DispatchInput, decode_input
+from flue_actors.messages import text_of
 from flue_actors.refs import LocalAgentRef, LocalSessionRef
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Submission
@@ -354,6 +356,18 @@ class Clients:
                 break
             await asyncio.sleep(2.0)
             await self._world.urge()
+
+    async def read_everything(self) -> None:
+        """A history shows every message that was ever stored, whatever of it was summarised."""
+        life = self._world.process()
+        for key, session in [(key, session) for key in KEYS for session in SESSIONS]:
+            shown = await life.runtime.ref(key.agent, key.id).session(session).history()
+            entries = self._world.reference.entries.get((key, session), [])
+            stored = [body.message for body in map(read_message, filter(is_message, entries)) if not is_private(body)]
+            if [text_of(each.message) for each in shown] != [text_of(each) for each in stored]:
+                self._blame(
+                    life, f"{key} {session}: its history has {len(shown)} messages, and {len(stored)} are stored"
+                )
 
     def finish(self) -> None:
         """Compare what everybody knows with what is stored."""

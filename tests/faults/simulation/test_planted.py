@@ -1,4 +1,4 @@
-"""The simulation finds bugs: each one that is planted breaks a promise within a thousand schedules."""
+"""The simulation finds bugs: each one that is planted breaks a promise within three hundred schedules."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.faults.simulation.actions import make_plan
 from tests.faults.simulation.planted import BUGS, Plant
 from tests.faults.simulation.world import run
 
-WITHIN = 1_000
+WITHIN = 300
 
 
 @pytest.fixture(autouse=True)

@@ -219,6 +219,7 @@ class World:
     def _quiet(self) -> None:
         self._run(lambda: self.clients.all_told(within=4 * TIMEOUT))
         self._run(lambda: self.followers.compare(self.process()))
+        self._run(self.clients.read_everything)
         self._stop(30.0)
 
     def finish(self) -> None:
