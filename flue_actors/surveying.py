@@ -48,4 +48,8 @@ async def _text(workspace: Workspace, name: str) -> str:
 
 
 async def _listing(workspace: Workspace) -> tuple[str, ...]:
-    return tuple([each.name + ("/" if each.kind == "directory" else "") for each in await workspace.list(".")])
+    try:
+        names = await workspace.list(".")
+    except SandboxFileError:
+        return ()  # too many names to be listed: no reason to refuse every conversation from then on
+    return tuple([each.name + ("/" if each.kind == "directory" else "") for each in names])

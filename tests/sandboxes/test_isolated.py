@@ -212,6 +212,10 @@ time.sleep(0.7)
     await sandbox.close()
 
 
+async def test_a_command_is_in_no_group_of_ours(isolated_sandbox: HostSandbox) -> None:
+    assert await said(isolated_sandbox, "id -G") == "1000\n"
+
+
 async def test_a_process_has_its_limits(isolated_sandbox: HostSandbox) -> None:
     limits = await said(isolated_sandbox, "ulimit -c; ulimit -n; ulimit -t; ulimit -f; ulimit -u; ulimit -v")
     most = (0, 1_024, 3_600, 1 << 20, 256, 4 << 20)
