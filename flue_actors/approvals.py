@@ -25,6 +25,9 @@ logger = logging.getLogger("flue_actors.approvals")
 LOOKS_EVERY: Final = 30.0
 """Seconds between two looks for calls whose time is over."""
 
+LOOKS_AT: Final = 1_000
+"""Inputs that are looked at in one go, 2 ms; as many as may wait would hold up everybody else for 200."""
+
 
 class Approvals:
     """Of one runtime.
@@ -184,7 +187,9 @@ class Approvals:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(LOOKS_EVERY)
-            for pending in list(self._waiting):
+            for number, pending in enumerate(list(self._waiting)):
+                if number % LOOKS_AT == 0:
+                    await asyncio.sleep(0)
                 if pending.settled or not pending.suspended:
                     self._waiting.pop(pending, None)
                     continue
