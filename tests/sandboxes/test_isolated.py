@@ -298,6 +298,8 @@ async def test_an_instance_keeps_its_own_folder_under_the_root(outside: Path) ->
         await again.close()
     assert os.listdir(outside / "root") == ["coder"]
     assert len(os.listdir(outside / "root/coder")) == 3
+    for folder in (outside / "root/coder").iterdir():
+        assert folder.stat().st_mode & 0o777 == 0o700, "nobody else on the host may look in"
 
 
 async def test_without_a_folder_the_files_are_gone_when_it_closes() -> None:

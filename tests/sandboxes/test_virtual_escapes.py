@@ -77,16 +77,23 @@ async def test_the_system_it_shows_is_its_own(sandbox: VirtualSandbox) -> None:
     assert "uid=1000(user)" in said
 
 
-async def test_private_addresses_are_refused_even_when_allowed() -> None:
-    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "[::ffff:127.0.0.1]"])
+async def test_private_addresses_are_refused_even_when_allowed(host: str) -> None:
+    connected = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected
+        connected += 1
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nwon")
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    sandbox = await virtual(network=[f"http://127.0.0.1:{port}"], limits=LIMITS).open(context())
-    result = await sandbox.exec(f"curl -s http://127.0.0.1:{port}/; curl -s http://not-allowed.example/")
+    url = f"http://{host}:{server.sockets[0].getsockname()[1]}/"
+    sandbox = await virtual(network=[url], limits=LIMITS).open(context())
+    result = await sandbox.exec(f"curl -sS -m 1 '{url}'; curl -s http://not-allowed.example/")
     assert b"won" not in result.stdout
+    assert connected == 0
     await sandbox.close()
     server.close()
 
