@@ -160,6 +160,17 @@ async def test_memory_has_an_end(sandbox: VirtualSandbox) -> None:
     assert max(resident_of(pid) for pid in interpreters()) < LIMITS.memory + 300 * MIB
 
 
+async def test_the_kernel_holds_its_process_to_the_limit(sandbox: VirtualSandbox) -> None:
+    await sandbox.exec("true")
+    data = {
+        line.split()[3]
+        for pid in interpreters()
+        for line in Path(f"/proc/{pid}/limits").read_text().splitlines()
+        if line.startswith("Max data size")
+    }
+    assert str(LIMITS.memory + 256 * MIB) in data
+
+
 async def test_when_it_is_closed_its_process_ends() -> None:
     before = set(interpreters())
     sandbox = await virtual().open(context())
