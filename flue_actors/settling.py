@@ -39,7 +39,8 @@ def aborted(reason: str) -> AbortedError:
 
 
 async def settle_unworked(services: Services, pending: Pending, error: FlueError) -> None:
-    """Settle it in whatever attempt it is, and end its feed. While the store is unavailable it is tried again.
+    """Settle it in whatever attempt it is, and end its feed. While the store is unavailable it is tried again. What cannot be
+    settled, because what is stored of it cannot be read, keeps nobody waiting all the same.
 
     Nobody else writes to its session meanwhile: one that was begun is here because its actor was replaced, and the next
     one waits (`LiveInstance.decided`). One that was not begun has nothing in its session.
@@ -51,7 +52,7 @@ async def settle_unworked(services: Services, pending: Pending, error: FlueError
                 return
             pending.instance.lifetime.forget()
         raise FencedError(dev=f"refused {TRIES} times")
-    except StoreError:
+    except (StoreError, msgspec.DecodeError):
         logger.exception("submission %s is settled at the next start", pending.submission_id)
         _end(services, pending, error)
 

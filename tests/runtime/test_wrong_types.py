@@ -1,13 +1,16 @@
 """A program that sends something else than what the types say: it is told so, and nothing is accepted that could not be read again."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from flue_actors import File, Image, Limits, Principal, create_agent, tool
+from flue_actors import File, Image, Limits, Principal, Runtime, create_agent, memory_store, tool
 from flue_actors.errors import ApprovalNotFoundError, ConfigError, FlueError, InvalidRequestError
+from flue_actors.ids import AgentKey
+from flue_actors.storage import Admit, Submission
 from tests.runtime.machine import machine
 from tests.runtime.models import call, once, until_asked
 from tests.runtime.support import virtual_time
@@ -110,3 +113,15 @@ def test_the_data_of_an_attachment_are_bytes() -> None:
     for make in wrong:
         with pytest.raises(FlueError):
             make()
+
+
+@virtual_time
+async def test_what_cannot_be_read_any_more_keeps_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    store, key = memory_store(), AgentKey("agent", "u1")
+    written = Submission(id="sub_1", key=key, session="default", kind="direct", payload=b'{"kind":"?"}', accepted_at=1)
+    await store.commit(await store.open(), Admit(written))
+    await store.close()
+    async with Runtime({"agent": create_agent(model="scripted/echo")}, store=store) as runtime:
+        answer = await asyncio.wait_for(runtime.ref("agent", "u1").prompt("hi"), 60)
+        assert answer.text == "echo: hi (1 messages)"
