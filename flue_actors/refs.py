@@ -57,6 +57,7 @@ from flue_actors.inputs import (
 )
 from flue_actors.places import Place
 from flue_actors.receipts import away, info, kept, result_of
+from flue_actors.session import MANY
 from flue_actors.storage import Attachment, Entry, SessionRecord, Store, Submission
 from flue_actors.streaming import SessionStream, events_of
 from flue_actors.submissions import LiveInstance, Pending
@@ -281,8 +282,7 @@ class LocalSessionRef:
         missing = limit
         while True:  # not every entry is a message
             entries = await self._host.store.entries(self.key, self._name, after=low, before=high, limit=missing)
-            bodies = [(entry, read_message(entry)) for entry in entries if is_message(entry)]
-            page = [_history_entry(entry, body) for entry, body in bodies if not is_private(body)]
+            page = _page(entries) if len(entries) <= MANY else await asyncio.to_thread(_page, entries)
             found = [*found, *page] if high is None else [*page, *found]
             if missing is None or limit is None or len(entries) < missing or len(found) == limit:
                 return found
@@ -414,6 +414,11 @@ class LocalAgentRef(LocalSessionRef):
 def _session_info(record: SessionRecord) -> SessionInfo:
     offset = f"{record.last_seq}-0"
     return SessionInfo(name=record.name, created_at=iso(record.created_at), offset=offset, parent=record.parent)
+
+
+def _page(entries: Sequence[Entry]) -> list[HistoryEntry]:
+    bodies = [(entry, read_message(entry)) for entry in entries if is_message(entry)]
+    return [_history_entry(entry, body) for entry, body in bodies if not is_private(body)]
 
 
 def _history_entry(entry: Entry, body: MessageBody) -> HistoryEntry:

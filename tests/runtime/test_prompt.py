@@ -16,6 +16,7 @@ from flue_actors.errors import (
 )
 from flue_actors.messages import text_of
 from flue_actors.runtime import Runtime
+from flue_actors.session import MANY
 from tests.runtime.support import kinds, running, virtual_time, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
@@ -226,3 +227,13 @@ async def test_a_model_that_declines_is_a_failure_by_that_name() -> None:
     async with running(ECHO) as runtime:
         with pytest.raises(ModelRefusedError):
             await runtime.ref("agent", "u1").prompt("refuse")
+
+
+async def test_a_long_history_is_read_whole_and_in_order() -> None:
+    async with running(ECHO) as runtime:
+        ref = runtime.ref("agent", "u1")
+        for number in range(MANY // 2 + 1):
+            await ref.prompt(f"message {number}")
+        found = await ref.history()
+        assert [text_of(each.message) for each in found[::2]] == [f"message {n}" for n in range(MANY // 2 + 1)]
+        assert await ref.history(after=found[0].offset) == found[1:]
