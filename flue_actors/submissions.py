@@ -218,15 +218,9 @@ class Pending:
             self.outcome.set_exception(SubmissionNotFoundError())
 
     def linger(self) -> Callable[[], None]:
-        """Keep the feed though it will be settled: something of it is shown behind that. Call what is returned then."""
-        feed, feeds, key = self.instance.feed, self._instances.feeds, self.submission.key
-        follower = feed.follow(self.submission.session)
-
-        def leave() -> None:
-            feed.unfollow(follower)
-            feeds.tidy(key)
-
-        return leave
+        """Keep its instance live though it will be settled: something is done behind that. Call what is returned then."""
+        self.instance.lingering += 1
+        return lambda: self._instances.tidy(self.instance, lingered=1)
 
     def unwatch(self) -> None:
         """Its sender left: nobody will read its events."""
@@ -285,17 +279,19 @@ class LiveInstance:
     Attributes:
         unsettled: Its accepted inputs in the order of acceptance, by id.
         lifetime: What it used in its whole life.
+        lingering: How many inputs are settled, and something of them is still to be done.
         running: Those its actor has taken up.
         settling: Inputs that are settled past the actor.
     """
 
-    __slots__ = ("_sessions", "feed", "key", "lifetime", "running", "settling", "unsettled")
+    __slots__ = ("_sessions", "feed", "key", "lifetime", "lingering", "running", "settling", "unsettled")
 
     def __init__(self, key: AgentKey, feed: Feed) -> None:
         self.key = key
         self.feed = feed
         self.unsettled: dict[str, Pending] = {}
         self.lifetime = Lifetime(key)
+        self.lingering = 0
         self.running: list[Pending] = []
         self.settling: set[asyncio.Task[None]] = set()
         self._sessions: dict[str, int] = {}
@@ -426,12 +422,17 @@ class LiveInstances:
             named = (submission.key, submission.session, submission.idempotency_key)
             if self._keys.get(named) is pending:
                 del self._keys[named]
-        if instance.pending == 0:
+        self.tidy(instance)
+        if self.pending == 0 and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    def tidy(self, instance: LiveInstance, *, lingered: int = 0) -> None:
+        """Drop it if nothing is under way there. ``lingered``: so many of those that lingered are done."""
+        instance.lingering -= lingered
+        if instance.pending == 0 and not instance.lingering:
             del self._instances[instance.key]
             instance.feed.working = False
             self.feeds.tidy(instance.key)
-        if self.pending == 0 and self._quiet is not None and not self._quiet.done():
-            self._quiet.set_result(None)
 
     def left_alone(self) -> list[Pending]:
         """Every input that nobody works on until a decision is made. What joined a turn goes on, or does not, with it."""
