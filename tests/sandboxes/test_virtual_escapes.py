@@ -160,6 +160,15 @@ async def test_memory_has_an_end(sandbox: VirtualSandbox) -> None:
     assert max(resident_of(pid) for pid in interpreters()) < LIMITS.memory + 300 * MIB
 
 
+async def test_its_process_cannot_answer_for_the_nursery(sandbox: VirtualSandbox) -> None:
+    await sandbox.exec("true")
+    begun = interpreters()
+    lines = {os.readlink(f"/proc/{_parent(Path(f'/proc/{pid}/stat'))}/fd/3") for pid in begun}
+    assert lines
+    for pid in begun:
+        assert not lines & {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 async def test_the_kernel_holds_its_process_to_the_limit(sandbox: VirtualSandbox) -> None:
     await sandbox.exec("true")
     data = {
