@@ -1,6 +1,7 @@
 """Which agents a runtime has: by name, by alias, by value."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 from flue_actors.definition.agent import CreatedAgent
 from flue_actors.definition.project import AgentDefinition
@@ -13,7 +14,8 @@ class Roster:
     __slots__ = ("_definitions", "_names")
 
     def __init__(self, agents: Mapping[str, CreatedAgent | AgentDefinition]) -> None:
-        """Raises ConfigError when a name or alias is used twice."""
+        """Raises ConfigError when a name or alias is used twice, or something else than agents by name was given."""
+        _check(agents)
         self._definitions: dict[str, AgentDefinition] = {}
         self._names: dict[str, str] = {}  # every name and alias -> canonical name
         for name, value in agents.items():
@@ -53,6 +55,16 @@ class Roster:
             if definition.agent is agent:
                 return definition
         raise UnknownAgentError("This agent is not defined in this runtime.")
+
+
+def _check(agents: Any) -> None:
+    if not isinstance(agents, Mapping):
+        raise ConfigError('"agents" is a mapping of names to agents.', details='Write agents={"name": agent}.')
+    for name, value in cast("Mapping[Any, Any]", agents).items():
+        if not isinstance(name, str):
+            raise ConfigError(f"The agent's name {name!r} is {type(name).__name__}, not text.")
+        if not isinstance(value, CreatedAgent | AgentDefinition):
+            raise ConfigError(f'Agent "{name}" is {type(value).__name__}.', details="Make it with create_agent(...).")
 
 
 def _definition(name: str, value: CreatedAgent | AgentDefinition) -> AgentDefinition:

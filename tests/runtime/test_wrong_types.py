@@ -125,3 +125,9 @@ async def test_what_cannot_be_read_any_more_keeps_nobody_waiting(caplog: pytest.
     async with Runtime({"agent": create_agent(model="scripted/echo")}, store=store) as runtime:
         answer = await asyncio.wait_for(runtime.ref("agent", "u1").prompt("hi"), 60)
         assert answer.text == "echo: hi (1 messages)"
+
+
+@pytest.mark.parametrize("agents", [[create_agent(model="scripted/echo")], {"a": "scripted/echo"}, {1: create_agent()}])
+def test_a_runtime_takes_agents_by_name(agents: Any) -> None:
+    with pytest.raises(ConfigError):
+        Runtime(agents=agents)
