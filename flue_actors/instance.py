@@ -64,6 +64,8 @@ class Instance:
     def forget(self) -> None:
         """A write was refused: what is in memory may not be what is stored."""
         self.state.forget()
+        if self._workspace is not None:
+            self._workspace.forget()
 
     async def rest(self) -> None:
         """Nothing is under way: let go of what holds nothing that is not stored. Its next use opens it again.

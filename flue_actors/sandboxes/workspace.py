@@ -132,6 +132,11 @@ class Workspace:
         shared.stored = found
         return found
 
+    def forget(self) -> None:
+        """A write was refused: what `snapshot` gave out may not be stored, and is given out again."""
+        self._shared.stored = None
+        self._shared.changed = True
+
     async def close(self) -> None:
         """Let go of the sandbox, if it was opened."""
         await self._shared.close()

@@ -8,7 +8,9 @@ import pytest
 from flue_actors import Runtime, create_agent
 from flue_actors.definition.agent import CreatedAgent
 from flue_actors.errors import SandboxError, SandboxFileError
+from flue_actors.ids import AgentKey
 from flue_actors.sandboxes.protocol import DirEntry, ExecResult, FileStat, OnOutput, SandboxContext
+from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.testing import Machine, in_virtual_time
 
 WRITE = 'call write {"path": "note.txt", "content": "kept"}'
@@ -142,3 +144,14 @@ async def test_a_sandbox_whose_definition_was_replaced_is_closed() -> None:
         machine.runtime.redefine({"clerk": agent_in(after)})
         await talk(machine.runtime, WRITE)
         assert (before.open_now, after.open_now) == (0, 1)
+
+
+async def test_what_could_not_be_stored_is_given_out_again() -> None:
+    house, context = House(stored=True), SandboxContext(key=AgentKey("clerk", "u1"))
+    workspace = Workspace(lambda: house.open(context))
+    await workspace.write("/note.txt", b"kept")
+    given = await workspace.snapshot()
+    assert given is not None
+    assert await workspace.snapshot() is None
+    workspace.forget()  # as when the write is refused
+    assert await workspace.snapshot() == given
