@@ -14,7 +14,7 @@ from tests.faults.simulation.planted import BUGS
 from tests.faults.simulation.world import run
 from tests.faults.size import WHOLE
 
-SEEDS = int(os.environ.get("FAULTS_SEEDS", "100000" if WHOLE else "500"))
+SEEDS = int(os.environ.get("FAULTS_SEEDS", "100000" if WHOLE else "400"))
 SHARE = 50
 
 
