@@ -81,6 +81,15 @@ async def test_an_instance_keeps_so_many_conversations_in_memory_and_reads_other
         assert store.of == ["s0"]
 
 
+@virtual_time
+async def test_so_many_instances_stay_in_memory_those_that_were_used_last() -> None:
+    async with running(ECHO, settings=Settings(max_active=2)) as runtime:
+        for number in range(5):
+            await runtime.ref("agent", f"u{number}").prompt("hello")
+        await asyncio.sleep(1)
+        assert [each.address.id for each in runtime.snapshot().actors.actors] == ["u3", "u4"]
+
+
 async def test_idle_instances_hold_nothing_live() -> None:
     async with running(ECHO) as runtime:
         for number in range(50):

@@ -10,6 +10,7 @@ from flue_actors.errors import (
     ModelOverloadedError,
     ModelRefusedError,
     NotStartedError,
+    OverloadedError,
     QueueFullError,
     SessionBusyError,
     UnknownAgentError,
@@ -237,3 +238,15 @@ async def test_a_long_history_is_read_whole_and_in_order() -> None:
         found = await ref.history()
         assert [text_of(each.message) for each in found[::2]] == [f"message {n}" for n in range(MANY // 2 + 1)]
         assert await ref.history(after=found[0].offset) == found[1:]
+
+
+@virtual_time
+async def test_all_instances_together_have_so_many_inputs_under_way_and_no_more() -> None:
+    slow = create_agent(model="scripted/echo?rate=1&size=1", instructions="")
+    async with running(slow, settings=Settings(max_pending=2)) as runtime:
+        under_way = [await runtime.ref("agent", f"u{number}").submit("wait") for number in range(2)]
+        with pytest.raises(OverloadedError):
+            await runtime.ref("agent", "u3").prompt("one too many")
+        for each in under_way:
+            await each.result()
+        assert await runtime.ref("agent", "u3").prompt("now")

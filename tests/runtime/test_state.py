@@ -14,7 +14,7 @@ from flue_actors.errors import StoreUnavailableError, ToolError
 from flue_actors.ids import AgentKey
 from flue_actors.memory import memory_store
 from flue_actors.sandboxes.protocol import SandboxContext
-from flue_actors.state import CallState, InstanceState
+from flue_actors.state import LARGEST, CallState, InstanceState
 from flue_actors.storage import Fence, Store
 from flue_actors.store.sqlite_store import sqlite
 from flue_actors.testing import FunctionModel
@@ -221,6 +221,20 @@ async def test_a_name_that_no_store_takes_is_an_error_of_that_call(name: Any, st
     async with at(store, made) as one:
         ref = (await one.start()).ref("agent", "u1")
         assert (await ref.prompt("go")).text == ("A name in the state is a text of at most 512 bytes in UTF-8. | {}")
+
+
+@virtual_time
+async def test_a_value_that_is_too_large_is_an_error_of_that_call() -> None:
+    @tool
+    async def much(ctx: ToolContext) -> str:
+        """Keep more than one value may be, and as much as one may."""
+        ctx.state["a"] = "x" * (LARGEST - 2)
+        ctx.state["b"] = "x" * (LARGEST - 1)
+        return "kept"
+
+    async with machine(create_agent(model=once(call("much")), instructions="", tools=[much])) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        assert (await ref.prompt("go")).text == 'state["b"] is larger than 1024 KiB.'
 
 
 @virtual_time
