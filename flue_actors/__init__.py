@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from flue_actors.gateway.app import create_app as create_app
     from flue_actors.gateway.app import mount as mount
     from flue_actors.gateway.main import serve as serve
+    from flue_actors.intake.retention import Retention as Retention
     from flue_actors.mcp.server import McpServer as McpServer
     from flue_actors.mcp.server import connect_mcp_server as connect_mcp_server
     from flue_actors.memory import memory_store as memory_store
-    from flue_actors.retention import Retention as Retention
     from flue_actors.runtime import Runtime as Runtime
     from flue_actors.sandboxes.isolated import isolated as isolated
     from flue_actors.sandboxes.local import local as local
@@ -73,7 +73,7 @@ _HOMES = {
     "flue_actors.gateway.main": ("serve",),
     "flue_actors.mcp.server": ("McpServer", "connect_mcp_server"),
     "flue_actors.memory": ("memory_store",),
-    "flue_actors.retention": ("Retention",),
+    "flue_actors.intake.retention": ("Retention",),
     "flue_actors.runtime": ("Runtime",),
     "flue_actors.sandboxes.isolated": ("isolated",),
     "flue_actors.sandboxes.local": ("local",),

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol, TypeVar, Unpack, get_args, overload
 
 import msgspec
 
-from flue_actors.admission import PLAINLY, Admitted, Sending
 from flue_actors.agent_ref import (
     ApprovalInfo,
     DispatchReceipt,
@@ -25,8 +24,6 @@ from flue_actors.agent_ref import (
     SubmissionInfo,
     Submitted,
 )
-from flue_actors.approvals import Approvals
-from flue_actors.attachments import attachment_of
 from flue_actors.clock import iso
 from flue_actors.conversation.approval import Verdict
 from flue_actors.conversation.entries import MessageBody, is_message, is_private, read_message
@@ -55,6 +52,9 @@ from flue_actors.inputs import (
     SkillInput,
     TaskInput,
 )
+from flue_actors.instances.attachments import attachment_of
+from flue_actors.intake.admission import PLAINLY, Admitted, Sending
+from flue_actors.intake.approvals import Approvals
 from flue_actors.places import Place
 from flue_actors.receipts import away, info, kept, result_of
 from flue_actors.session import MANY

@@ -15,10 +15,8 @@ import msgspec
 
 from flue_actors import context
 from flue_actors.actors import ActorLimits, ActorSystem
-from flue_actors.admission import Admitted, Sending
-from flue_actors.agent_actor import AgentActor
 from flue_actors.agent_ref import DispatchReceipt, IfBusy, SubmissionInfo
-from flue_actors.approvals import Approvals
+from flue_actors.agents.actor import AgentActor
 from flue_actors.clock import Clock, SystemClock
 from flue_actors.definition.agent import AgentContext, CreatedAgent
 from flue_actors.definition.guards import Principal
@@ -29,18 +27,20 @@ from flue_actors.equipping import Equipment
 from flue_actors.errors import ConfigError, DrainingError, NotStartedError
 from flue_actors.ids import DEFAULT_SESSION, AgentKey, Ids
 from flue_actors.inputs import Input
-from flue_actors.intake import Intake, left_before
+from flue_actors.instances.state import InstanceState
+from flue_actors.intake.admission import Admitted, Sending
+from flue_actors.intake.approvals import Approvals
+from flue_actors.intake.intake import Intake, left_before
+from flue_actors.intake.retention import Retention
 from flue_actors.loading import load_models
 from flue_actors.memory import memory_store
 from flue_actors.models.protocol import ModelClient
 from flue_actors.models.registry import ConnectionOptions, ModelRegistry, Overrides, ProviderOptions
 from flue_actors.observing import Observer, Observers, Unsubscribe
 from flue_actors.refs import LocalAgentRef
-from flue_actors.retention import Retention
 from flue_actors.roster import Roster
 from flue_actors.services import Services
 from flue_actors.snapshot import RuntimeSnapshot, State
-from flue_actors.state import InstanceState
 from flue_actors.storage import Store
 from flue_actors.streaming import SessionStream
 from flue_actors.submissions import LiveInstance, LiveInstances, Pending

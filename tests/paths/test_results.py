@@ -10,7 +10,7 @@ import pytest
 
 from flue_actors import tool
 from flue_actors.errors import ResultUnavailableError
-from flue_actors.result_asking import FOLLOW_UPS
+from flue_actors.turns.result_asking import FOLLOW_UPS
 from tests.paths.scripts import call, one_by_one
 from tests.paths.shapes import NATIVE, TOOLS
 from tests.paths.stage import staged

@@ -3,10 +3,10 @@
 import asyncio
 
 from flue_actors import create_agent, memory_store
-from flue_actors.backlog import AT_ONCE
 from flue_actors.conversation.entries import message_entry
 from flue_actors.ids import AgentKey
 from flue_actors.inputs import PromptInput, encode_input
+from flue_actors.intake.backlog import AT_ONCE
 from flue_actors.messages import TextContent, UserMessage
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Admit, Append, Claim, Store, Submission

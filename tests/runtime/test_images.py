@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from flue_actors import create_agent, tool
-from flue_actors.attachments import KEPT_BYTES, Attachments
 from flue_actors.definition.attaching import MOST, File, Image
 from flue_actors.definition.tools import ToolAnswer
 from flue_actors.errors import AttachmentNotFoundError, InvalidRequestError, SubmissionConflictError
 from flue_actors.ids import AgentKey
+from flue_actors.instances.attachments import KEPT_BYTES, Attachments
 from flue_actors.memory import MemoryStore, memory_store
 from flue_actors.messages import ImageContent, UserMessage
 from flue_actors.storage import Attachment, Store

@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from flue_actors import AgentConfig, AgentContext, Principal, create_agent, memory_store, sqlite
-from flue_actors.agent_actor import SESSIONS_IN_MEMORY
+from flue_actors.agents.actor import SESSIONS_IN_MEMORY
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import (
     ConfigError,

@@ -12,6 +12,7 @@ import pytest
 
 from flue_actors import AgentConfig, AgentContext, Durability, create_agent, memory_store, tool
 from flue_actors.agent_ref import Submitted
+from flue_actors.agents.settling import settle_unworked
 from flue_actors.clock import SystemClock
 from flue_actors.definition.settings import Settings
 from flue_actors.equipping import Equipment
@@ -34,7 +35,6 @@ from flue_actors.models.registry import ModelRegistry
 from flue_actors.observing import Observers
 from flue_actors.runtime import Runtime
 from flue_actors.services import Services
-from flue_actors.settling import settle_unworked
 from flue_actors.storage import Admit, Claim, Committed, Fence, Op, Settle, Store, Submission
 from flue_actors.submissions import LiveInstances, Pending
 from flue_actors.testing import FunctionModel, ScriptedModel

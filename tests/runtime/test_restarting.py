@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flue_actors import Durability, create_agent, memory_store
-from flue_actors.backlog import AT_ONCE
 from flue_actors.errors import QueueFullError
+from flue_actors.intake.backlog import AT_ONCE
 from flue_actors.messages import UserMessage, text_of
 from flue_actors.runtime import Runtime
 from tests.runtime.machine import machine, texts

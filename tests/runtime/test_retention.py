@@ -8,8 +8,8 @@ from flue_actors import create_agent, memory_store
 from flue_actors.definition.settings import Settings
 from flue_actors.errors import ConfigError, StoreUnavailableError, SubmissionNotFoundError
 from flue_actors.ids import AgentKey
+from flue_actors.intake.retention import AT_ONCE, SWEEP_EVERY, Retention
 from flue_actors.refs import LocalAgentRef
-from flue_actors.retention import AT_ONCE, SWEEP_EVERY, Retention
 from flue_actors.runtime import Runtime
 from flue_actors.storage import Prune
 from tests.runtime.support import virtual_time

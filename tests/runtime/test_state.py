@@ -12,9 +12,9 @@ import pytest
 from flue_actors import ToolContext, create_agent, define_agent_profile, tool
 from flue_actors.errors import StoreUnavailableError, ToolError
 from flue_actors.ids import AgentKey
+from flue_actors.instances.state import LARGEST, CallState, InstanceState
 from flue_actors.memory import memory_store
 from flue_actors.sandboxes.protocol import SandboxContext
-from flue_actors.state import LARGEST, CallState, InstanceState
 from flue_actors.storage import Fence, Store
 from flue_actors.store.sqlite_store import sqlite
 from flue_actors.testing import FunctionModel

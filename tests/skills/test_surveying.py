@@ -9,7 +9,7 @@ from flue_actors.sandboxes import confined
 from flue_actors.sandboxes.local import local
 from flue_actors.sandboxes.protocol import SandboxContext
 from flue_actors.sandboxes.workspace import Workspace
-from flue_actors.surveying import survey
+from flue_actors.turns.surveying import survey
 
 
 async def test_a_workspace_with_too_many_names_to_list_can_still_be_used(

@@ -5,12 +5,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from flue_actors.agents.subagents import NO_TEXT
 from flue_actors.events import PromptResult, PublicError
 from flue_actors.ids import TASK_PREFIX, AgentKey
 from flue_actors.inputs import DetachedInput, DispatchInput, decode_input
 from flue_actors.messages import AssistantMessage, Message, ToolResultMessage, text_of, tool_calls_of
 from flue_actors.storage import Append, Submission
-from flue_actors.subagents import NO_TEXT
 
 Place = tuple[AgentKey, str]
 _decode_result: Final = msgspec.json.Decoder(PromptResult).decode

@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from flue_actors import approvals, approving, asking, memory_tables, operation, reopening, streaming, subagents
-from flue_actors.admission import Admission
+from flue_actors import memory_tables, streaming
+from flue_actors.agents import operation, subagents
 from flue_actors.conversation import resumption
 from flue_actors.conversation.approval import Approval
 from flue_actors.conversation.budget import Budget
@@ -18,23 +18,26 @@ from flue_actors.conversation.compaction_summary import summary_signal
 from flue_actors.conversation.entries import CompactionBody, Source
 from flue_actors.conversation.transcript import Transcript, TranscriptView
 from flue_actors.definition.limits import Limits
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.events import CompactionEnd, Event, Operation
 from flue_actors.ids import TASK_PREFIX
+from flue_actors.instances.state import InstanceState
+from flue_actors.intake import approvals
+from flue_actors.intake.admission import Admission
 from flue_actors.lifetime import Lifetime
 from flue_actors.memory import MemoryStore
 from flue_actors.memory_tables import Tables
 from flue_actors.messages import Message, ToolCall, ToolResultMessage, Usage
 from flue_actors.owed import Owed
-from flue_actors.party import Party
-from flue_actors.recording import Recording
-from flue_actors.state import InstanceState
 from flue_actors.storage import Admit, Append, Committed, Entry, JournalRow, Op, Settle, Store, Submission
 from flue_actors.submissions import LiveInstance, Pending
-from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import Steps, ToolRunner
-from flue_actors.turn_loop import TurnLoop
-from flue_actors.turn_record import TurnRecord
+from flue_actors.turns import approving, asking, reopening
+from flue_actors.turns.entry_writer import EntryWriter
+from flue_actors.turns.loop import TurnLoop
+from flue_actors.turns.party import Party
+from flue_actors.turns.record import TurnRecord
+from flue_actors.turns.recording import Recording
+from flue_actors.turns.system_prompt import SystemPrompt
+from flue_actors.turns.tool_calls import Steps, ToolRunner
 
 Plant = Callable[[], AbstractContextManager[Any]]
 

@@ -22,18 +22,18 @@ from flue_actors.conversation.compaction_request import SummaryRequest
 from flue_actors.conversation.entries import CompactionBody, compaction_entry
 from flue_actors.conversation.outcome import ZERO, add_usage
 from flue_actors.definition.resolving import ResolvedAgent
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import ContextOverflowError, ModelError
 from flue_actors.events import CompactionReason
 from flue_actors.ids import TASK_PREFIX
 from flue_actors.inputs import DetachedInput, decode_input
 from flue_actors.messages import TextContent, UserMessage, text_of
-from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
 from flue_actors.models.registry import ResolvedModel
 from flue_actors.storage import Op
-from flue_actors.system_prompt import SystemPrompt
-from flue_actors.work_place import WorkPlace
+from flue_actors.turns.entry_writer import EntryWriter
+from flue_actors.turns.model_call import ModelCall, Reply, turn_account
+from flue_actors.turns.system_prompt import SystemPrompt
+from flue_actors.turns.work_place import WorkPlace
 
 logger = logging.getLogger("flue_actors.compaction")
 

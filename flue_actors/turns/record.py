@@ -6,15 +6,15 @@ from typing import Any
 
 from flue_actors import events
 from flue_actors.conversation.entries import SettledBody, settled_entry
-from flue_actors.emitting import Emitter
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.events import OperationKind
-from flue_actors.party import Party
-from flue_actors.recording import Recording
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.storage import Entry
 from flue_actors.submissions import Pending
+from flue_actors.turns.emitting import Emitter
+from flue_actors.turns.entry_writer import EntryWriter
+from flue_actors.turns.party import Party
+from flue_actors.turns.recording import Recording
 
 
 class TurnRecord(EntryWriter):

@@ -16,16 +16,16 @@ from flue_actors.conversation.outcome import cut_off_reply
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import Finish, Stop, last_batch, next_step
 from flue_actors.definition.resolving import ResolvedAgent
-from flue_actors.entry_writer import Added, EntryWriter
 from flue_actors.errors import InstanceLimitError, ResultUnavailableError, TurnError
 from flue_actors.messages import AssistantMessage, TextContent, ToolCall, ToolResultMessage, UserMessage, text_of
-from flue_actors.model_call import ModelCall, Reply, turn_account
 from flue_actors.models.protocol import ModelRequest
-from flue_actors.result_asking import ResultAsking
 from flue_actors.services import Services
-from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import ToolRunner
-from flue_actors.work_place import WorkPlace
+from flue_actors.turns.entry_writer import Added, EntryWriter
+from flue_actors.turns.model_call import ModelCall, Reply, turn_account
+from flue_actors.turns.result_asking import ResultAsking
+from flue_actors.turns.system_prompt import SystemPrompt
+from flue_actors.turns.tool_calls import ToolRunner
+from flue_actors.turns.work_place import WorkPlace
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

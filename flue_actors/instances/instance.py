@@ -2,14 +2,14 @@
 
 import logging
 
-from flue_actors.attachments import Attachments
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import SandboxError
 from flue_actors.ids import AgentKey
+from flue_actors.instances.attachments import Attachments
+from flue_actors.instances.state import InstanceState
 from flue_actors.sandboxes.protocol import Sandbox, SandboxContext, SandboxFactory
 from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.services import Services
-from flue_actors.state import InstanceState
 from flue_actors.storage import PutKv
 
 logger = logging.getLogger("flue_actors.sandboxes")

@@ -15,10 +15,10 @@ from flue_actors.conversation.approval import Approval, Decision, Verdict, decod
 from flue_actors.errors import ApprovalDecidedError, ApprovalNotFoundError, FencedError, StoreError
 from flue_actors.events import ApprovalDecided
 from flue_actors.ids import AgentKey
-from flue_actors.reopening import patiently
 from flue_actors.services import Services
 from flue_actors.storage import Decide, JournalRow, Op, WriteJournal
 from flue_actors.submissions import LiveInstances, Pending
+from flue_actors.turns.reopening import patiently
 
 logger = logging.getLogger("flue_actors.approvals")
 

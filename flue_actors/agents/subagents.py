@@ -15,15 +15,13 @@ from msgspec import UNSET
 
 from flue_actors import events
 from flue_actors.actors import Actor, ActorRef, Address
+from flue_actors.agents.detached import conversation_of
 from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.outcome import add_usage
 from flue_actors.conversation.resumption import resumption
 from flue_actors.definition.profile import AgentProfile
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import Delegated, ToolAnswer
-from flue_actors.detached import conversation_of
-from flue_actors.emitting import TaskPlace
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.errors import (
     ActorError,
     CallerError,
@@ -38,14 +36,16 @@ from flue_actors.errors import (
 from flue_actors.ids import TASK_PREFIX
 from flue_actors.inputs import DetachedInput
 from flue_actors.messages import AssistantMessage, TextContent, Usage, UserMessage, text_of
-from flue_actors.recording import Recording
-from flue_actors.reopening import patiently
 from flue_actors.session import Session
 from flue_actors.storage import Entry, JournalRow
-from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import LeftOpen, Refused
-from flue_actors.work import Work
-from flue_actors.work_place import WorkPlace
+from flue_actors.turns.emitting import TaskPlace
+from flue_actors.turns.entry_writer import EntryWriter
+from flue_actors.turns.recording import Recording
+from flue_actors.turns.reopening import patiently
+from flue_actors.turns.system_prompt import SystemPrompt
+from flue_actors.turns.tool_calls import LeftOpen, Refused
+from flue_actors.turns.work import Work
+from flue_actors.turns.work_place import WorkPlace
 
 NO_TEXT: Final = "(the task ended without a text)"
 

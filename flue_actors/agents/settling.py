@@ -10,20 +10,20 @@ from typing import Final, Never
 
 import msgspec
 
+from flue_actors.agents.detached import report
+from flue_actors.agents.operation import Operation
 from flue_actors.clock import iso
 from flue_actors.conversation.outcome import outcome_of
-from flue_actors.detached import report
 from flue_actors.errors import AbortedError, ActorError, FencedError, FlueError, InternalError, StoreError, TurnError
 from flue_actors.events import ErrorEvent, Idle, PublicError
 from flue_actors.inputs import decode_input
-from flue_actors.instance import Instance
-from flue_actors.operation import Operation
+from flue_actors.instances.instance import Instance
 from flue_actors.receipts import away, error_of, kept, result_of
-from flue_actors.recording import Recording
-from flue_actors.reopening import patiently, reopen
 from flue_actors.services import Services
 from flue_actors.storage import Settle, Submission
 from flue_actors.submissions import Pending
+from flue_actors.turns.recording import Recording
+from flue_actors.turns.reopening import patiently, reopen
 
 logger = logging.getLogger("flue_actors.settling")
 

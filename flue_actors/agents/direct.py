@@ -15,8 +15,8 @@ from flue_actors.definition.tools import Tool, ToolAnswer, ToolContext, define_t
 from flue_actors.errors import InterruptedTurnError, SandboxMissingError, SubagentNotFoundError, ToolFailedError
 from flue_actors.inputs import CompactInput, Input, ShellInput, TaskInput
 from flue_actors.messages import AssistantMessage, ToolCall, ToolResultMessage, text_of
-from flue_actors.turn_loop import Ending
-from flue_actors.work import Work
+from flue_actors.turns.loop import Ending
+from flue_actors.turns.work import Work
 
 SHELL = "bash"
 

@@ -17,10 +17,8 @@ import msgspec
 
 from flue_actors import events
 from flue_actors.conversation.outcome import ZERO, cut_off_reply
-from flue_actors.emitting import Emitter
 from flue_actors.errors import ModelError
 from flue_actors.events import Purpose
-from flue_actors.idle import IdleTimeout
 from flue_actors.messages import AssistantContent, AssistantMessage, StopReason, TextContent, Usage, with_distinct_ids
 from flue_actors.models.catalog import cost_of
 from flue_actors.models.protocol import (
@@ -34,6 +32,8 @@ from flue_actors.models.protocol import (
 from flue_actors.models.registry import ResolvedModel
 from flue_actors.models.retry import MAX_RETRIES, retry_delay
 from flue_actors.services import Services
+from flue_actors.turns.emitting import Emitter
+from flue_actors.turns.idle import IdleTimeout
 
 logger = logging.getLogger("flue_actors.models")
 

@@ -15,10 +15,10 @@ from flue_actors.conversation.approval import (
     decided,
     encode_approval,
 )
-from flue_actors.entry_writer import EntryWriter
 from flue_actors.messages import ToolCall
 from flue_actors.services import Services
-from flue_actors.tool_calls import Suspended
+from flue_actors.turns.entry_writer import EntryWriter
+from flue_actors.turns.tool_calls import Suspended
 
 
 class Approvals:

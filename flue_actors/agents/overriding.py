@@ -21,11 +21,11 @@ from flue_actors.inputs import (
 )
 from flue_actors.messages import Message, TextContent, UserMessage
 from flue_actors.models.result_schema import native_schema
-from flue_actors.party import input_message
-from flue_actors.result_asking import ResultAsking
 from flue_actors.services import Services
 from flue_actors.storage import Submission
 from flue_actors.submissions import Pending
+from flue_actors.turns.party import input_message
+from flue_actors.turns.result_asking import ResultAsking
 
 
 class Overridden(msgspec.Struct, frozen=True, kw_only=True, eq=False):

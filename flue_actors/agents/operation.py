@@ -11,6 +11,10 @@ import msgspec
 from msgspec import UNSET
 
 from flue_actors import events
+from flue_actors.agents.detached import report, subagent_at
+from flue_actors.agents.direct import direct_tools, is_direct, run_direct
+from flue_actors.agents.overriding import Overridden, overridden
+from flue_actors.agents.subagents import Spawn, Subagents
 from flue_actors.conversation.budget import Budget
 from flue_actors.conversation.entries import ResumedBody, Source, resumed_entry
 from flue_actors.conversation.outcome import outcome_of, prompt_result
@@ -19,9 +23,6 @@ from flue_actors.conversation.resumption import Resumption
 from flue_actors.conversation.turn import unknown_outcome
 from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
-from flue_actors.detached import report, subagent_at
-from flue_actors.direct import direct_tools, is_direct, run_direct
-from flue_actors.entry_writer import Added
 from flue_actors.errors import (
     AbortedError,
     AttemptsExhaustedError,
@@ -31,22 +32,21 @@ from flue_actors.errors import (
 )
 from flue_actors.events import PromptResult, PublicError
 from flue_actors.inputs import CallOptions, DetachedInput, decode_input, kind_of, options_of
-from flue_actors.instance import Instance
+from flue_actors.instances.instance import Instance
 from flue_actors.lifetime import Lifetime
 from flue_actors.messages import Message, ToolCall, Usage
-from flue_actors.overriding import Overridden, overridden
-from flue_actors.party import Party, input_message
-from flue_actors.reopening import patiently
 from flue_actors.session import Session
 from flue_actors.storage import Entry, Op, PutKv, Requeue, Suspend
-from flue_actors.subagents import Spawn, Subagents
 from flue_actors.submissions import Pending
-from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import Boundary
-from flue_actors.turn_loop import Ending, earlier_piece
-from flue_actors.turn_record import TurnRecord
-from flue_actors.work import Work
-from flue_actors.work_place import WorkPlace
+from flue_actors.turns.entry_writer import Added
+from flue_actors.turns.loop import Ending, earlier_piece
+from flue_actors.turns.party import Party, input_message
+from flue_actors.turns.record import TurnRecord
+from flue_actors.turns.reopening import patiently
+from flue_actors.turns.system_prompt import SystemPrompt
+from flue_actors.turns.tool_calls import Boundary
+from flue_actors.turns.work import Work
+from flue_actors.turns.work_place import WorkPlace
 
 _encode = msgspec.json.Encoder().encode
 

@@ -7,10 +7,10 @@ from typing import ParamSpec, TypeVar
 
 from flue_actors.conversation.resumption import Resumption, resumption
 from flue_actors.errors import StoreUnavailableError
-from flue_actors.recording import pauses
 from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.storage import Submission
+from flue_actors.turns.recording import pauses
 
 logger = logging.getLogger("flue_actors.reopening")
 

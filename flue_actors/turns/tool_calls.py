@@ -14,20 +14,20 @@ from typing import Any, Final
 import msgspec
 
 from flue_actors import events
-from flue_actors.attachments import attachment_of
 from flue_actors.conversation.approval import Decision, arguments_hash, denial
 from flue_actors.conversation.turn import error_result, refused, removed, unknown_outcome
 from flue_actors.definition.guards import Principal
 from flue_actors.definition.steps import ToolSteps
 from flue_actors.definition.tools import Delegate, Level, LogSink, Tool, ToolAnswer, ToolContext, shown_text
-from flue_actors.emitting import Emitter
 from flue_actors.errors import SandboxError, StoreError, ToolError
 from flue_actors.ids import AgentKey
+from flue_actors.instances.attachments import attachment_of
+from flue_actors.instances.state import CallState, InstanceState
 from flue_actors.messages import TextContent, ToolCall, ToolResultMessage
 from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.services import Services
-from flue_actors.state import CallState, InstanceState
 from flue_actors.storage import Op, PutKv
+from flue_actors.turns.emitting import Emitter
 
 logger = logging.getLogger("flue_actors.tools")
 

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from flue_actors.admission import Admission
-from flue_actors.delivery import Delivery
 from flue_actors.errors import ActorError, DrainingError, FlueError, InterruptedTurnError
 from flue_actors.ids import AgentKey
+from flue_actors.intake.admission import Admission
+from flue_actors.intake.delivery import Delivery
 from flue_actors.services import Services
 from flue_actors.storage import Erase
 from flue_actors.submissions import LiveInstances

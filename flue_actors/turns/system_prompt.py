@@ -14,7 +14,7 @@ from flue_actors.services import Services
 from flue_actors.session import Session
 from flue_actors.skills.skill import Skill
 from flue_actors.storage import PutKv
-from flue_actors.surveying import survey
+from flue_actors.turns.surveying import survey
 
 
 class SystemPrompt:

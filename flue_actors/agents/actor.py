@@ -14,6 +14,9 @@ from typing import Final, Protocol
 import msgspec
 
 from flue_actors.actors import Actor, Address, LeaveReason
+from flue_actors.agents.operation import Operation
+from flue_actors.agents.overriding import limits_of
+from flue_actors.agents.settling import TRIES, aborted, keep_for_next_start, tell_outcome
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.definition.limits import Limits
 from flue_actors.definition.resolving import ResolvedAgent
@@ -30,17 +33,14 @@ from flue_actors.errors import (
     TurnError,
 )
 from flue_actors.ids import TASK_PREFIX, AgentKey
-from flue_actors.instance import Instance
-from flue_actors.operation import Operation
-from flue_actors.overriding import limits_of
-from flue_actors.reopening import patiently, reopen
+from flue_actors.instances.instance import Instance
+from flue_actors.instances.state import InstanceState
 from flue_actors.services import Services
 from flue_actors.session import Session
-from flue_actors.settling import TRIES, aborted, keep_for_next_start, tell_outcome
-from flue_actors.state import InstanceState
 from flue_actors.storage import Submission
 from flue_actors.submissions import Pending
-from flue_actors.tool_calls import Boundary, Suspended
+from flue_actors.turns.reopening import patiently, reopen
+from flue_actors.turns.tool_calls import Boundary, Suspended
 
 logger = logging.getLogger("flue_actors.agents")
 

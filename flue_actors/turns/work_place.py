@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from flue_actors.attachments import Attachments
 from flue_actors.conversation.budget import Budget
 from flue_actors.definition.guards import Principal
-from flue_actors.entry_writer import EntryWriter
-from flue_actors.model_call import Journal
+from flue_actors.instances.attachments import Attachments
+from flue_actors.instances.state import InstanceState
 from flue_actors.sandboxes.workspace import Workspace
 from flue_actors.services import Services
-from flue_actors.state import InstanceState
-from flue_actors.tool_calls import Boundary
+from flue_actors.turns.entry_writer import EntryWriter
+from flue_actors.turns.model_call import Journal
+from flue_actors.turns.tool_calls import Boundary
 
 
 class WorkPlace(msgspec.Struct, frozen=True, kw_only=True, eq=False):

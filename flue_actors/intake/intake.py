@@ -5,21 +5,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from flue_actors.actors import ActorSystem
-from flue_actors.admission import Admission, Admitted, Sending
 from flue_actors.agent_ref import SubmissionInfo
-from flue_actors.approvals import Approvals
+from flue_actors.agents.settling import keep_for_its_agent, keep_for_next_start
 from flue_actors.definition.guards import Principal
-from flue_actors.delivery import Delivery
 from flue_actors.errors import InterruptedTurnError
 from flue_actors.ids import AgentKey
 from flue_actors.inputs import Input
+from flue_actors.intake.admission import Admission, Admitted, Sending
+from flue_actors.intake.approvals import Approvals
+from flue_actors.intake.delivery import Delivery
+from flue_actors.intake.removal import Removal
+from flue_actors.intake.retention import Retention, Sweeper
 from flue_actors.owed import Owed
 from flue_actors.receipts import info
-from flue_actors.removal import Removal
-from flue_actors.retention import Retention, Sweeper
 from flue_actors.roster import Roster
 from flue_actors.services import Services
-from flue_actors.settling import keep_for_its_agent, keep_for_next_start
 from flue_actors.storage import Rename, Submission
 from flue_actors.submissions import LiveInstances, Pending
 

@@ -6,20 +6,20 @@ A submission's own work and that of each of its tasks are the same thing in diff
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from flue_actors.approving import Approvals
-from flue_actors.asking import History
 from flue_actors.conversation.resumption import Resumption
 from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.definition.tools import TOOL_TEXT_LIMIT, Delegated, Tool, ToolAnswer
 from flue_actors.errors import ConfigError
 from flue_actors.messages import ToolCall, ToolResultMessage
-from flue_actors.model_call import ModelCall
 from flue_actors.models.registry import ResolvedModel
-from flue_actors.result_asking import ResultAsking
-from flue_actors.system_prompt import SystemPrompt
-from flue_actors.tool_calls import Steps, ToolRunner, ToolSurroundings, with_decision
-from flue_actors.turn_loop import TurnLoop
-from flue_actors.work_place import WorkPlace
+from flue_actors.turns.approving import Approvals
+from flue_actors.turns.asking import History
+from flue_actors.turns.loop import TurnLoop
+from flue_actors.turns.model_call import ModelCall
+from flue_actors.turns.result_asking import ResultAsking
+from flue_actors.turns.system_prompt import SystemPrompt
+from flue_actors.turns.tool_calls import Steps, ToolRunner, ToolSurroundings, with_decision
+from flue_actors.turns.work_place import WorkPlace
 
 
 class Delegating(Protocol):

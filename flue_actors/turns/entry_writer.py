@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 from flue_actors import events
 from flue_actors.conversation.entries import Source
-from flue_actors.emitting import Emitter
 from flue_actors.ids import TASK_PREFIX
 from flue_actors.messages import Message, SignalMessage, ToolResultMessage
-from flue_actors.recording import Recording
 from flue_actors.session import Session
 from flue_actors.storage import Append, Entry, JournalKind, Op, WriteJournal
 from flue_actors.submissions import Pending
+from flue_actors.turns.emitting import Emitter
+from flue_actors.turns.recording import Recording
 
 Added = tuple[Entry, Message]
 """A message in the transcript, and the row that has to be committed for it."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from flue_actors.actors import ActorSystem
-from flue_actors.agent_actor import Forget
-from flue_actors.backlog import Backlog
+from flue_actors.agents.actor import Forget
+from flue_actors.agents.settling import aborted, keep_for_next_start, settle_unworked
 from flue_actors.errors import ActorUnavailableError, FlueError, InternalError, StoreUnavailableError, TurnError
 from flue_actors.ids import TASK_PREFIX, AgentKey
+from flue_actors.intake.backlog import Backlog
 from flue_actors.services import Services
-from flue_actors.settling import aborted, keep_for_next_start, settle_unworked
 from flue_actors.storage import RequestAbort
 from flue_actors.submissions import Pending
 

@@ -1,0 +1,1 @@
+"""An agent instance as an actor: one attempt at one input, the tasks of its subagents, and outcomes in any case."""
