@@ -17,7 +17,7 @@ are the developer's fault say nothing of themselves to a caller: they are `inter
 | tool_failed, sandbox_missing, skill_not_found, subagent_not_found | 422 | the same; sent from inside the program only |
 | queue_full | 429 | with ``Retry-After`` |
 | internal_error, workspace_error, attempts_exhausted | 500 | no 503: a client that sends it again by itself would stop the next server |
-| model_error | 502 | the provider broke |
+| model_error, model_rejected | 502 | the provider broke, or took no such request |
 | model_overloaded, overloaded, draining, not_started, store_unavailable | 503 | with ``Retry-After`` |
 | interrupted | 503 | with ``Retry-After``; the server stops. `meta` names the submission: it is kept, and read later |
 | deadline_exceeded | 504 | |
@@ -72,6 +72,7 @@ STATUS: Final[Mapping[type[FlueError], int]] = {
     errors.WorkspaceError: 500,
     errors.AttemptsExhaustedError: 500,
     errors.ModelError: 502,
+    errors.ModelRejectedError: 502,
     errors.ModelOverloadedError: 503,
     errors.UnavailableError: 503,
     errors.ActorUnavailableError: 503,

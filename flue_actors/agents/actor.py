@@ -23,12 +23,14 @@ from flue_actors.definition.resolving import ResolvedAgent
 from flue_actors.errors import (
     AttemptsExhaustedError,
     ConfigError,
+    ContextOverflowError,
     DeadlineExceededError,
     FencedError,
     FlueError,
     InternalError,
     InterruptedTurnError,
     ModelRefusedError,
+    ModelRejectedError,
     StoreError,
     TurnError,
 )
@@ -258,8 +260,8 @@ class AgentActor(Actor):
             error = InternalError(dev=f"{error.message} {error.dev}".strip())
         failure = error if isinstance(error, TurnError) else InternalError(dev=repr(error))
         await operation.fail(failure)
-        if isinstance(failure, ModelRefusedError):
-            self._forget(operation.session_name)  # read anew, it leaves the refused input out
+        if isinstance(failure, ModelRefusedError | ModelRejectedError | ContextOverflowError):
+            self._forget(operation.session_name)  # read anew, it leaves out what was not taken
 
     async def _requeue(self, operation: Operation) -> None:
         self._forget(operation.session_name)

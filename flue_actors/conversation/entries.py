@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from flue_actors.errors import ModelRefusedError
 from flue_actors.events import CompactionReason, OperationError, OperationKind
 from flue_actors.messages import Message, SignalMessage, Usage
 from flue_actors.storage import Entry, Outcome
@@ -147,14 +146,6 @@ def is_message(entry: Entry) -> bool:
 def is_private(body: MessageBody) -> bool:
     """True for what is between the runtime and the model: the instructions are nobody else's."""
     return isinstance(body.message, SignalMessage) and body.message.type == INSTRUCTIONS
-
-
-def is_refusal(entry: Entry) -> bool:
-    """True for the outcome of an input that the model declined to answer.
-
-    Its messages are left out of what the model is shown later: providers refuse again for as long as they see them.
-    """
-    return entry.kind == "settled" and read_settled(entry).stop_reason == ModelRefusedError.type
 
 
 def json_text(value: Any) -> str:

@@ -13,23 +13,34 @@ Rules of the context, checked as messages arrive, so a turn costs the same at 10
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from flue_actors.conversation.compaction_summary import summary_signal
-from flue_actors.conversation.entries import CompactionBody, is_message, is_refusal, read_compaction, read_message
+from flue_actors.conversation.entries import CompactionBody, is_message, read_compaction, read_message, read_settled
 from flue_actors.conversation.tokens import estimate_tokens
+from flue_actors.errors import ContextOverflowError, ModelRefusedError, ModelRejectedError
 from flue_actors.messages import (
     AssistantMessage,
+    FileContent,
+    ImageContent,
     Message,
     SignalMessage,
     TextContent,
     ToolCall,
     ToolResultMessage,
+    UserMessage,
+    is_illustrated,
     tool_calls_of,
 )
 from flue_actors.storage import Entry
+
+_REFUSED: Final = ModelRefusedError.type
+"""The model declined to answer: it does again for as long as it sees what it was asked."""
+
+_REJECTED: Final = frozenset({ModelRejectedError.type, ContextOverflowError.type})
+"""The provider did not take the request: a picture it cannot read, or too much of them, would end every later turn."""
 
 
 class TranscriptView(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +59,23 @@ class TranscriptView(msgspec.Struct, frozen=True, kw_only=True):
     compaction: CompactionBody | None
     tokens: int
     unsettled: bool
+
+
+def without_attachments(message: Message) -> Message:
+    """The same message, with words where its pictures and files were."""
+    if not isinstance(message, UserMessage | ToolResultMessage) or not is_illustrated(message):
+        return message
+    return msgspec.structs.replace(message, content=tuple([_in_words(part) for part in message.content]))
+
+
+def _in_words(part: TextContent | ImageContent | FileContent) -> TextContent:
+    match part:
+        case ImageContent():
+            return TextContent(text="[A picture was here that the model's provider did not take.]")
+        case FileContent():
+            return TextContent(text=f"[The file {part.name} was here; the model's provider did not take it.]")
+        case TextContent():
+            return part
 
 
 class Transcript:
@@ -69,15 +97,18 @@ class Transcript:
     def of(cls, entries: Sequence[Entry]) -> Self:
         """The transcript of stored entries in order: a whole session's, or its from the first one that the newest compaction kept.
 
-        Inputs that the model declined to answer are left out, with all that was said to them.
+        Inputs that the model declined to answer are left out, with all that was said to them; of those that the
+        provider did not take, the pictures and files.
         """
-        refused = {entry.submission_id for entry in entries if is_refusal(entry)}
+        endings = {entry.submission_id: read_settled(entry).stop_reason for entry in entries if entry.kind == "settled"}
         transcript = cls()
         for entry in entries:
+            ending = endings.get(entry.submission_id)
             if entry.kind == "compaction":
                 transcript.compact(read_compaction(entry))
-            elif is_message(entry) and (entry.submission_id is None or entry.submission_id not in refused):
-                transcript.add(read_message(entry).message, entry.seq)
+            elif is_message(entry) and ending != _REFUSED:
+                message = read_message(entry).message
+                transcript.add(without_attachments(message) if ending in _REJECTED else message, entry.seq)
         return transcript
 
     def add(self, message: Message, seq: int) -> None:

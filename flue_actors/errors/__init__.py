@@ -28,6 +28,7 @@
     |   |-- ModelError               model_error          the provider refused or broke
     |   |   |-- ModelOverloadedError model_overloaded     still overloaded after the retries
     |   |   |-- ModelRefusedError    model_refused        the model declined to answer
+    |   |   |-- ModelRejectedError   model_rejected       the provider takes no such request
     |   |   `-- ContextOverflowError context_overflow     too long, after compaction too
     |   |-- TurnLimitError           turn_limit           the model asked for tools too many times
     |   |-- TokenLimitError          token_limit
@@ -130,6 +131,7 @@ from flue_actors.errors.turn import (
     ModelError,
     ModelOverloadedError,
     ModelRefusedError,
+    ModelRejectedError,
     ResultUnavailableError,
     SandboxMissingError,
     SkillNotFoundError,
@@ -176,6 +178,7 @@ __all__ = [
     "ModelError",
     "ModelOverloadedError",
     "ModelRefusedError",
+    "ModelRejectedError",
     "NoRuntimeError",
     "NotStartedError",
     "OverloadedError",

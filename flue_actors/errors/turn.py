@@ -51,6 +51,20 @@ class ModelRefusedError(ModelError):
     default_details = "Put the message in other words."
 
 
+class ModelRejectedError(ModelError):
+    """The provider takes no such request (400, 422): something in it is malformed for it, a picture it cannot read often.
+
+    What pictures and files the input brought are left out of what the model is shown from then on.
+    """
+
+    type = "model_rejected"
+    default_message = "The model's provider did not take the request."
+    default_details = (
+        "If the message brought pictures or files, send it without them, or smaller, or in another format;"
+        " else ask the operator to check the model configuration."
+    )
+
+
 class ContextOverflowError(ModelError):
     """The request is longer than the model reads, and leaving out older messages did not help.
 

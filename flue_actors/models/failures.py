@@ -5,7 +5,8 @@
     429 for want of money         ModelError, not retryable
     408, 409, 500, 502, ...       ModelError, retryable
     429, 503, 529                 ModelOverloadedError, retryable
-    everything else               ModelError, not retryable (400, 401, 403, 404, ...)
+    400, 422                      ModelRejectedError, not retryable
+    everything else               ModelError, not retryable (401, 403, 404, ...)
 
 What the provider wrote goes into ``dev`` only; the caller reads the class's own sentences.
 """
@@ -14,7 +15,13 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.errors import (
+    ContextOverflowError,
+    ModelError,
+    ModelOverloadedError,
+    ModelRefusedError,
+    ModelRejectedError,
+)
 
 _OVERLOADED: Final = frozenset({429, 503, 529})
 _RETRYABLE: Final = frozenset({408, 409})
@@ -75,6 +82,8 @@ def status_error(
         return ModelError(retryable=False, dev=dev)
     if status in _OVERLOADED:
         return ModelOverloadedError(retryable=True, retry_after=retry_after, dev=dev)
+    if status in _MALFORMED:
+        return ModelRejectedError(dev=dev)
     return ModelError(retryable=is_retryable(status), retry_after=retry_after, dev=dev)
 
 

@@ -1,6 +1,11 @@
 import pytest
 
-from flue_actors.errors import ContextOverflowError, ModelError, ModelOverloadedError, ModelRefusedError
+from flue_actors.errors import (
+    ContextOverflowError,
+    ModelOverloadedError,
+    ModelRefusedError,
+    ModelRejectedError,
+)
 from flue_actors.models.failures import status_error
 
 
@@ -62,8 +67,12 @@ def test_words_decide_nothing_but_for_a_malformed_request(status: int) -> None:
     assert not isinstance(status_error(status, words="prompt is too long"), ContextOverflowError)
 
 
-def test_another_malformed_request_is_no_overflow() -> None:
-    assert type(status_error(400, codes=("invalid_request_error",), words="max_tokens: too high")) is ModelError
+@pytest.mark.parametrize("status", [400, 422])
+def test_another_malformed_request_is_one_that_the_provider_does_not_take(status: int) -> None:
+    error = status_error(status, codes=("invalid_request_error",), words="max_tokens: too high", dev="said")
+    assert type(error) is ModelRejectedError
+    assert not error.retryable
+    assert "said" in error.dev
 
 
 @pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])

@@ -13,11 +13,27 @@ import pytest
 from flue_actors import create_agent, tool
 from flue_actors.definition.attaching import MOST, File, Image
 from flue_actors.definition.tools import ToolAnswer
-from flue_actors.errors import AttachmentNotFoundError, InvalidRequestError, SubmissionConflictError
+from flue_actors.errors import (
+    AttachmentNotFoundError,
+    ContextOverflowError,
+    InvalidRequestError,
+    ModelError,
+    ModelRejectedError,
+    SubmissionConflictError,
+)
 from flue_actors.ids import AgentKey
 from flue_actors.instances.attachments import KEPT_BYTES, Attachments
 from flue_actors.memory import MemoryStore, memory_store
-from flue_actors.messages import ImageContent, UserMessage
+from flue_actors.messages import (
+    AssistantMessage,
+    FileContent,
+    ImageContent,
+    TextContent,
+    ToolResultMessage,
+    UserMessage,
+    text_of,
+)
+from flue_actors.models.protocol import ModelRequest
 from flue_actors.storage import Attachment, Store
 from flue_actors.store.sqlite_store import sqlite
 from flue_actors.testing import FunctionModel
@@ -83,6 +99,54 @@ async def test_a_picture_that_a_tool_answers_with_is_shown_too(store: Store) -> 
         ref = (await one.restart()).ref("agent", "u1")
         await ref.prompt("and now")
         assert dict(model.requests[-1].attachments) == {ID: PNG}
+
+
+@virtual_time
+@pytest.mark.parametrize("refusal", [ModelRejectedError, ContextOverflowError])
+async def test_a_picture_that_the_provider_does_not_take_ends_its_own_message_and_no_later_one(
+    store: Store, refusal: type[ModelError]
+) -> None:
+    def answer(request: ModelRequest) -> str | ModelError:
+        return refusal() if request.attachments else "well"
+
+    model = FunctionModel(answer)
+    async with at(store, agent(model)) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        with pytest.raises(refusal):
+            await ref.prompt(
+                "look", images=[Image(PNG, "image/png")], files=[File(b"%PDF-1.4", "application/pdf", "a.pdf")]
+            )
+        assert (await ref.prompt("again")).text == "well"
+        await one.evict(ref)
+        assert (await ref.prompt("still")).text == "well"
+        ref = (await one.restart()).ref("agent", "u1")
+        assert (await ref.prompt("there")).text == "well"
+        shown = text_of(model.requests[-1].messages[0])
+        assert shown.startswith("look")
+        assert "[A picture was here" in shown
+        assert "[The file a.pdf was here" in shown
+        first = (await ref.history())[0].message
+        assert [type(each) for each in first.content] == [TextContent, ImageContent, FileContent]
+
+
+@virtual_time
+async def test_of_an_answer_with_a_picture_that_the_provider_does_not_take_the_call_and_its_text_stay(
+    store: Store,
+) -> None:
+    def answer(request: ModelRequest) -> Any:
+        if request.attachments:
+            return ModelRejectedError()
+        return call("draw") if len(request.messages) == 1 else "well"
+
+    model = FunctionModel(answer)
+    async with at(store, agent(model)) as one:
+        ref = (await one.start()).ref("agent", "u1")
+        with pytest.raises(ModelRejectedError):
+            await ref.prompt("go")
+        assert (await ref.prompt("again")).text == "well"
+    asked = model.requests[-1].messages
+    assert [type(each) for each in asked] == [UserMessage, AssistantMessage, ToolResultMessage, UserMessage]
+    assert text_of(asked[2]).startswith("drawn")
 
 
 @virtual_time
