@@ -233,6 +233,7 @@ class SessionRef(Protocol):
 
         Raises:
             InvalidRequestError: The message is blank or not valid Unicode, or the key is impossible.
+            ConfigError: ``model`` names none that the runtime has.
             SubmissionConflictError: The key was used for another input of this session.
             SessionBusyError, QueueFullError: The instance does not take it now; nothing was admitted.
             TurnError: It was accepted and settled ``failed`` or ``aborted``.

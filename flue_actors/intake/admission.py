@@ -37,6 +37,7 @@ from flue_actors.inputs import (
     TaskInput,
     decode_input,
     encode_input,
+    options_of,
 )
 from flue_actors.owed import Owed
 from flue_actors.receipts import Settled, kept
@@ -103,6 +104,7 @@ class Admission:
 
         Raises:
             InterruptedTurnError: It was admitted before, and the runtime stops.
+            ConfigError: It asks for a model that there is not.
             InvalidRequestError, SubmissionConflictError, SessionBusyError, QueueFullError, OverloadedError, StoreError:
                 Nothing was admitted.
         """
@@ -116,6 +118,8 @@ class Admission:
             earlier = self._instances.keyed(key, session, how.idempotency_key)
             if earlier is not None and earlier.submission.seq:
                 return _attach(earlier, payload, how)
+        if (model := options_of(given).model) is not None:
+            self._services.models.resolve(model)
         self._check_room(key, session, how)
         pending, known = await self._record(self._submission(key, session, given, payload, how), how)
         if known is None:

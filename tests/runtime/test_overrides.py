@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flue_actors import create_agent, tool
-from flue_actors.errors import FlueError, InvalidRequestError
+from flue_actors.errors import ConfigError, FlueError, InvalidRequestError
 from flue_actors.testing import FunctionModel
 from tests.runtime.machine import machine
 from tests.runtime.models import by_message, call
@@ -34,6 +34,15 @@ async def extra() -> str:
 
 def agent(model: Any, **fields: Any) -> Any:
     return create_agent(model=model, instructions="Be kind.", tools=[look], **fields)
+
+
+@pytest.mark.parametrize("model", ["nope/x", "jokes", ""])
+async def test_a_message_for_a_model_that_there_is_not_is_not_accepted(model: str) -> None:
+    async with running(agent("scripted/echo")) as runtime:
+        ref = runtime.ref("agent", "u1")
+        with pytest.raises(ConfigError):
+            await ref.submit("hello", model=model)
+        assert await ref.sessions() == []
 
 
 @virtual_time
