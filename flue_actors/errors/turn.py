@@ -223,6 +223,7 @@ _KINDS: Final = {
         ModelError,
         ModelOverloadedError,
         ModelRefusedError,
+        ModelRejectedError,
         ContextOverflowError,
         TurnLimitError,
         TokenLimitError,

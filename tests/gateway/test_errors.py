@@ -43,6 +43,7 @@ STATUSES = [
     (errors.ConfigError(), 500),
     (errors.FencedError(), 500),
     (errors.ModelError(), 502),
+    (errors.ModelRejectedError(), 502),
     (errors.ModelOverloadedError(), 503),
     (errors.NotStartedError(), 503),
     (errors.DrainingError(), 503),
@@ -105,6 +106,14 @@ def test_a_developer_sees_it_in_development_mode() -> None:
     assert "agents/a.py" in str(error_body(errors.ConfigError("agents/a.py is wrong"), dev=True).dev)
     assert error_body(errors.ModelError(dev="provider text")).dev != "provider text"
     assert error_body(errors.ModelError(dev="provider text"), dev=True).dev == "provider text"
+
+
+def test_every_error_that_may_end_a_turn_is_read_back_as_itself() -> None:
+    ends = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TurnError)]
+    read = [
+        type(errors.turn_error(kind.type, "said", "do this", None)) for kind in ends if kind is not errors.TurnError
+    ]
+    assert read == [kind for kind in ends if kind is not errors.TurnError]
 
 
 def test_every_error_that_may_end_a_turn_has_a_status_of_its_own() -> None:

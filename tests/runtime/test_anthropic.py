@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flue_actors import Runtime, create_agent, sqlite, tool
-from flue_actors.errors import ModelError, ModelRefusedError
+from flue_actors.errors import ModelRefusedError, ModelRejectedError
 from flue_actors.events import TextDelta
 from flue_actors.messages import ToolResultMessage, text_of
 from tests.messages_api import Fault, MessagesServer, messages_server
@@ -89,9 +89,9 @@ async def test_a_refused_request_fails_that_message_only_and_shows_nothing_of_th
     async with messages_server() as server, baking(server, tmp_path / "x.db") as runtime:
         ref = runtime.ref("baker", "u1")
         server.fail(Fault("status", status=400))
-        with pytest.raises(ModelError) as failure:
+        with pytest.raises(ModelRejectedError) as failure:
             await ref.prompt("hello")
-        assert failure.value.message == "The model could not answer."
+        assert failure.value.message == ModelRejectedError.default_message
         assert "400" not in failure.value.details
         assert (await ref.prompt("and now?")).text
 
