@@ -44,6 +44,9 @@ class Feed:
 
     It lives while the instance has work under way or somebody reads; an idle instance has none.
 
+    Args:
+        behind: No session had more ephemeral events behind an entry when an earlier feed was dropped.
+
     Attributes:
         positions: Where the event order of each session in use stands.
         streaming: For each session whose model is answering: the reply so far.
@@ -52,6 +55,7 @@ class Feed:
 
     __slots__ = (
         "_base",
+        "_behind",
         "_capacity",
         "_events",
         "_followers",
@@ -62,8 +66,9 @@ class Feed:
         "working",
     )
 
-    def __init__(self, capacity: int = RING_EVENTS) -> None:
+    def __init__(self, capacity: int = RING_EVENTS, *, behind: int = 0) -> None:
         self._capacity = capacity
+        self._behind = behind
         self._events: deque[Shown] = deque(maxlen=capacity)
         self._base = 0  # place of the ring's first event since the feed began
         self._readers: dict[str, list[Subscription]] = {}
@@ -77,6 +82,18 @@ class Feed:
     def is_followed(self) -> bool:
         """True while somebody follows one of its sessions."""
         return bool(self._followers)
+
+    def place(self, session: str, stored: Position) -> Position:
+        """Where a session that was read anew goes on: no offset is used twice.
+
+        Args:
+            stored: Where it stands by what is stored of it.
+        """
+        position = self.positions.get(session)
+        if position is None:
+            position = self.positions[session] = stored
+            position.n = max(position.n, self._behind)
+        return position
 
     def follow(self, session: str) -> "Follower":
         """A cursor over the events of one session, from the oldest one at hand on."""
@@ -163,12 +180,17 @@ class Feed:
 
 
 class Feeds:
-    """The feed of every instance that has work under way or is followed: memory follows live work."""
+    """The feed of every instance that has work under way or is followed: memory follows live work.
 
-    __slots__ = ("_feeds",)
+    Of the order of events in a feed that was dropped, what is stored says nothing of the ephemeral ones behind the last
+    entry. One number for all of them is kept instead, the highest, and who comes back goes on behind it.
+    """
+
+    __slots__ = ("_behind", "_feeds")
 
     def __init__(self) -> None:
         self._feeds: dict[AgentKey, Feed] = {}
+        self._behind = 0
 
     def __len__(self) -> int:
         return len(self._feeds)
@@ -177,7 +199,7 @@ class Feeds:
         """The instance's feed, made if need be; give it back with `tidy`."""
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = Feed()
+            feed = self._feeds[key] = Feed(behind=self._behind)
         return feed
 
     def get(self, key: AgentKey) -> Feed | None:
@@ -194,6 +216,7 @@ class Feeds:
         feed = self._feeds.get(key)
         if feed is not None and not feed.working and not feed.is_followed:
             del self._feeds[key]
+            self._behind = max([self._behind, *[each.n for each in feed.positions.values()]])
 
 
 class Follower:

@@ -328,7 +328,7 @@ class LiveInstance:
 
     def place(self, session: Session) -> None:
         """Have a session that was read anew go on where its event order stands: no offset is used twice."""
-        session.position = self.feed.positions.setdefault(session.name, session.position)
+        session.position = self.feed.place(session.name, session.position)
 
     async def decided(self) -> None:
         """Wait until what is settled past the actor is: before that, an attempt that was fenced may still write."""

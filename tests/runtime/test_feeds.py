@@ -5,6 +5,7 @@ import asyncio
 from flue_actors.events import AgentStart, Event, Idle, TextDelta
 from flue_actors.ids import AgentKey
 from flue_actors.observing import Feed, Feeds
+from flue_actors.places import Position
 
 
 def delta(submission: str, number: int) -> Event:
@@ -123,3 +124,14 @@ def test_a_feed_goes_when_nothing_is_under_way_and_nobody_follows() -> None:
     follower.close()
     feeds.tidy(key)
     assert not len(feeds)
+
+
+def test_what_comes_back_goes_on_behind_what_was_shown_before_its_feed_went() -> None:
+    feeds, key = Feeds(), AgentKey("agent", "u1")
+    position = feeds.open(key).place("default", Position(10))
+    position.n = 6
+    feeds.tidy(key)
+    again = feeds.open(key).place("default", Position(10))
+    assert again.place == (10, 6)
+    again.durable(11)
+    assert again.place == (11, 0)
