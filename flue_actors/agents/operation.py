@@ -131,7 +131,7 @@ class Operation:
         """After the outcome: summarise a history that has become long. Raises StoreError."""
         work, self._work = self._work, None  # it refers to this: nothing is left to the collector
         if work is not None and self._linger is not None:
-            self._record.claimed = False  # it is settled: there is no attempt that could guard this
+            self._record.outlive()
             used = work.history.budget = Budget(Limits())
             try:
                 done = await work.history.compact("threshold", together=lambda: self._counts(used.total))

@@ -144,24 +144,31 @@ class History:
             )
             return False
         await self._system.refresh(self._agent, self._workspace)
+        await self._record(body, () if together is None else await together())
+        return True
+
+    async def _record(self, body: CompactionBody, together: Sequence[Op]) -> None:
+        """Make the summary durable; then it is what the model reads, and is shown."""
+        writer, session = self._writer, self._writer.session
         owner = writer.host.submission_id if writer.claimed else None  # it is nobody's once that is settled
-        more = () if together is None else await together()
         entry = compaction_entry(session.next_seq(), body, submission_id=owner)
         # Of an input that is worked on, everything is read when that goes on.
         session.read_from = body.first_kept if owner is None else min(body.first_kept, writer.host.seq + 1)
         frozen, _ = self._system.freeze(self._agent, self._services.clock.now_ms())
-        await writer.recording.commit(writer.append(entry), *frozen, *more)
-        session.transcript.compact(body)
-        session.too_long = 0
-        writer.emitter.emit(
-            events.CompactionEnd,
-            durable=entry.seq,
-            messages_before=body.messages_before,
-            messages_after=body.messages_after,
-            duration_ms=body.duration_ms,
-            usage=body.usage or UNSET,
-        )
-        return True
+
+        def stored() -> None:
+            session.transcript.compact(body)
+            session.too_long = 0
+            writer.emitter.emit(
+                events.CompactionEnd,
+                durable=entry.seq,
+                messages_before=body.messages_before,
+                messages_after=body.messages_after,
+                duration_ms=body.duration_ms,
+                usage=body.usage or UNSET,
+            )
+
+        await writer.recording.commit_then(stored, writer.append(entry), *frozen, *together)
 
     async def _summary(
         self, planned: CompactionPlan, reason: CompactionReason, started: float

@@ -30,9 +30,8 @@ class TurnRecord(EntryWriter):
         self._started = asyncio.get_running_loop().time()
         self._operation_id = services.ids.operation()
         self._emitters: dict[str, Emitter] = {}
-        recording = Recording(services, party.pause)
         emitter = self._make_emitter(party.host, session)
-        super().__init__(session, party.host, recording, emitter)
+        super().__init__(session, party.host, Recording(services, party.pause), emitter)
 
     @property
     def spent_ms(self) -> int:
@@ -53,6 +52,11 @@ class TurnRecord(EntryWriter):
             clock=self._services.clock,
         )
         return emitter
+
+    def outlive(self) -> None:
+        """It is settled. What is written from here on is guarded by no attempt, and answers for no write of one."""
+        self.claimed = False
+        self.recording = Recording(self._services, self._party.pause)
 
     def announce(self) -> None:
         """Show that the work begins."""

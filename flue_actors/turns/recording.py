@@ -55,11 +55,28 @@ class Recording:
         Raises:
             StoreError: Refused. Of several failures the first one, which is why the others were refused.
         """
-        self.write(*ops)
-        await self._durable(self._open[-1])
+        await self._durable(self._write(ops, None))
+
+    async def commit_then(self, stored: Callable[[], None], *ops: Op) -> None:
+        """`commit`, and call ``stored`` once this write is durable: before a cancellation that comes meanwhile gets any
+        further, or the failure of another write. For what is to be seen even if nothing comes behind it.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        write = self._write(ops, None)
+        try:
+            await self._durable(write)
+        except (asyncio.CancelledError, StoreError):
+            await _done(write.future)
+            if write.error() is None:
+                stored()
+            raise
+        stored()
 
     async def conclude(self, *ops: Op, owed: Owed | None = None) -> None:
-        """`commit` for the write that decides the outcome: a cancellation while it is written comes too late.
+        """`commit` for the write that ends the attempt: a cancellation while it is written comes too late, and so does
+        what was refused before it, such as a piece of a reply that is whole by now.
 
         Args:
             owed: What is accepted with it.
@@ -67,7 +84,8 @@ class Recording:
         write = self._write(ops if owed is None else (*ops, owed.admit), owed)
         try:
             await _done(write.future)
-            await self._durable(write)
+            if write.error() is not None:
+                await self._durable(write)
         finally:
             if owed is not None:
                 owed.end()

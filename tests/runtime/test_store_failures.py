@@ -11,8 +11,9 @@ import pytest
 from flue_actors import Durability, create_agent, memory_store, tool
 from flue_actors.errors import AbortedError, DeadlineExceededError, InterruptedTurnError, StoreUnavailableError
 from flue_actors.messages import ToolCall
-from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle
-from flue_actors.testing import ScriptedModel
+from flue_actors.models.protocol import ModelRequest
+from flue_actors.storage import Admit, Append, Committed, Fence, Op, Settle, WriteJournal
+from flue_actors.testing import FunctionModel, ScriptedModel
 from tests.runtime.support import kinds, running, virtual_time, watch
 
 ECHO = create_agent(model="scripted/echo", instructions="Echo.")
@@ -68,6 +69,20 @@ async def test_who_waits_is_told_at_once_and_the_input_goes_on_when_the_store_do
         store.refused = None
         assert (await pending.result()).text == "echo: hello (1 messages)"
         assert "(3 messages)" in (await ref.prompt("after")).text
+
+
+@virtual_time
+async def test_an_outcome_that_is_stored_is_told_whatever_was_refused_before_it(store: Any) -> None:
+    long = "word " * 2500  # journaled while it is streamed
+
+    async def said(_: ModelRequest) -> str:
+        await asyncio.sleep(1)
+        return long
+
+    async with running(create_agent(model=FunctionModel(said), instructions=""), store=store) as runtime:
+        store.refused = WriteJournal
+        pending = await runtime.ref("agent", "u1").submit("hello")
+        assert (await pending.result()).text == long
 
 
 @virtual_time
