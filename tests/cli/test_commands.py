@@ -92,7 +92,7 @@ def test_a_message_without_an_answer_is_exit_code_1_and_the_next_one_is_answered
     arguments = ("connect", "joke-teller", "failing", "--url", examples.url)
     done = flue_actors(*arguments, cwd=tmp_path, input="fail 400\nHello!\n")
     assert done.returncode == 1
-    assert "The model could not answer." in done.stderr
+    assert "did not take the request" in done.stderr
     assert done.stdout.strip()
 
 

@@ -98,7 +98,7 @@ LASTING = {
     "reset": ([Fault("reset")] * 4, "model_error"),
     "malformed": ([Fault("malformed")] * 4, "model_error"),
     "silence": ([Fault("silence")] * 4, "model_error"),
-    "400": ([Fault("status", status=400)], "model_error"),
+    "400": ([Fault("status", status=400)], "model_rejected"),
     "401": ([Fault("status", status=401)], "model_error"),
     "403": ([Fault("status", status=403)], "model_error"),
     "404": ([Fault("status", status=404)], "model_error"),

@@ -39,7 +39,7 @@ async def test_a_repeat_of_what_is_settled_gets_its_outcome_also_after_a_restart
 async def test_a_repeat_of_what_failed_fails_the_same_way() -> None:
     async with serving_house() as house:
         answers = [await exchange(house.address, prompt(HERE, "fail 400", KEY)) for _ in range(2)]
-    assert [(each.status, each.error) for each in answers] == [(502, "model_error")] * 2
+    assert [(each.status, each.error) for each in answers] == [(502, "model_rejected")] * 2
     assert answers[0].body == answers[1].body
 
 

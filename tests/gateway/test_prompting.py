@@ -77,13 +77,13 @@ async def test_a_failed_turn_ends_its_stream_with_an_error_event() -> None:
     assert (reply.status, event) == (200, "error")
     assert data["type"] == "error"
     assert data["instanceId"] == "me"
-    assert data["error"]["type"] == "model_error"
+    assert data["error"]["type"] == "model_rejected"
 
 
 async def test_a_failed_turn_answers_its_own_type() -> None:
     async with serving_house() as house:
         reply = await exchange(house.address, prompt(HERE, "fail 400"))
-    assert (reply.status, reply.error) == (502, "model_error")
+    assert (reply.status, reply.error) == (502, "model_rejected")
 
 
 async def test_a_silent_stream_has_a_heartbeat() -> None:

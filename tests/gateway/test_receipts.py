@@ -118,7 +118,7 @@ async def test_who_waits_for_an_outcome_gets_it_when_it_is_there(message: str, o
     assert found.json["attempts"] == 1
     assert ("result" in found.json) == (outcome == "completed")
     if outcome == "failed":
-        assert found.json["error"]["type"] == "model_error"
+        assert found.json["error"]["type"] == "model_rejected"
 
 
 async def test_who_waits_no_longer_gets_what_there_is() -> None:

@@ -102,7 +102,7 @@ async def test_a_ping_is_answered_while_a_prompt_runs() -> None:
     [
         (" ", {}, "invalid_request"),
         ("hi", {"session": "task:x"}, "invalid_request"),
-        ("fail 400", {}, "model_error"),
+        ("fail 400", {}, "model_rejected"),
     ],
 )
 async def test_a_prompt_that_fails_says_so_and_the_socket_stays(message: str, more: dict[str, str], kind: str) -> None:
