@@ -40,6 +40,7 @@ class Pending:
         suspended: It is not worked on until those are decided.
         due: It was suspended, and is handed to its actor again.
         held: The suspended input before it, because of which its actor left it alone.
+        holds: Others were left alone because of it.
         posted: How often it is in its actor's hands.
         tools: Tools for this input alone; gone after a restart.
         shape: The type of the structured result its sender wants, if it is sent from here.
@@ -56,6 +57,7 @@ class Pending:
         "due",
         "first",
         "held",
+        "holds",
         "host",
         "instance",
         "posted",
@@ -89,6 +91,7 @@ class Pending:
         self.suspended = submission.status == "waiting"
         self.due = False
         self.held: Pending | None = None
+        self.holds = False
         self.posted = 0
         self.approvals: dict[str, Approval] = {}
         self.decided: dict[str, Verdict] = {}

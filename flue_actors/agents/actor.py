@@ -132,6 +132,7 @@ class AgentActor(Actor):
             return
         message.held = await self._suspended_before(message)
         if message.held is not None:
+            message.held.holds = True
             return
         self._host.enter()
         message.begin(self._host.services.clock.now_ms())

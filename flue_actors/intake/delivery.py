@@ -118,6 +118,8 @@ class Delivery:
         left_alone = pending.posted or (error is None and (pending.held or pending.suspended))
         if not (pending.settled or pending.joins or left_alone):
             self._end(pending, error)
+        if pending.settled and pending.holds:
+            self._take_up_held(pending)  # they came to the actor while it was in its mailbox once more
         if pending.held is not None and not (pending.held.suspended or pending.posted):
             self._post(pending)  # that one went on meanwhile
         self.backlog.ended(pending)
