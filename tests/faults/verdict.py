@@ -62,7 +62,8 @@ def broken_promises(
 
 def unfinished(picture: Picture) -> list[str]:
     """What is left when all work should be done: nothing fails, and only what somebody wanted aborted is."""
-    unwanted = {each.id for each in picture.submissions if each.abort is not None}
+    aborted = [each for each in picture.submissions if each.abort is not None]
+    unwanted = {each.id for each in aborted} | {each.host for each in aborted if each.host}  # it takes its turn with it
     return [
         f"{each.id} ({token_of(each.payload)}) is {each.status} {each.outcome or ''}, {each.error!r}, host {each.host}"
         for each in picture.submissions
