@@ -38,6 +38,11 @@ def test_no_schedule_breaks_a_promise(first: int) -> None:
         assert not problems, f"{again}\n" + "\n".join(problems)
 
 
+@pytest.mark.parametrize(("seed", "operations"), [(18757, 20), (51397, 40), (230229, 60), (222372, 40)])
+def test_a_schedule_that_broke_a_promise_breaks_none(seed: int, operations: int) -> None:
+    assert run(make_plan(seed, operations=operations)) == []
+
+
 def test_a_seed_is_one_schedule() -> None:
     for seed in range(5):
         traces: list[list[str]] = [[], []]
