@@ -67,10 +67,8 @@ async def test_an_empty_answer_says_so(http):
 
 
 async def test_a_call_that_hangs_ends_after_its_time_and_is_cancelled_on_the_server(connect, tmp_path):
-    async with connect(call_timeout=0.3) as server:
-        with pytest.raises(
-            ToolError, match=r"did not answer within 0\.3 s; whether the call had an effect is not known"
-        ):
+    async with connect(call_timeout=3) as server:
+        with pytest.raises(ToolError, match=r"did not answer within 3 s; whether the call had an effect is not known"):
             await call(server, "hang", path=str(tmp_path / "hang"))
         await until(lambda: written(tmp_path / "hang") == "cancelled")
         assert (await call(server, "echo", text="still here")).text == "still here"
